@@ -1,0 +1,55 @@
+#include "bind/bind.h"
+#include "data/encode.h"
+#include "data/pairs.h"
+
+namespace mcfast::bind {
+namespace {
+
+py::tuple encode(const std::vector<Array<int64_t>>& chunks, int threads) {
+    std::vector<data::Span> spans;
+    py::ssize_t total = 0;
+    for (const Array<int64_t>& chunk : chunks) {
+        spans.push_back({chunk.data(), chunk.size()});
+        total += chunk.size();
+    }
+    Array<int32_t> rows(total);
+    int32_t* const to = rows.mutable_data();
+    std::vector<int64_t> ids;
+    {
+        py::gil_scoped_release release;
+        ids = data::encode(spans, to, threads);
+    }
+    return py::make_tuple(std::move(rows), to_array(std::move(ids)));
+}
+
+py::tuple first_of_pair(const Array<int32_t>& users, const Array<int32_t>& items, int32_t n_users, int32_t n_items,
+                        int threads) {
+    std::vector<int64_t> first;
+    int64_t repeated = 0;
+    {
+        py::gil_scoped_release release;
+        repeated = data::first_of_pair(users.data(), items.data(), users.size(), n_users, n_items, first, threads);
+    }
+    return py::make_tuple(repeated, to_array(std::move(first)));
+}
+
+py::tuple items_of_users(const Array<int32_t>& users, const Array<int32_t>& items, int32_t n_users, int threads) {
+    data::Csr csr;
+    {
+        py::gil_scoped_release release;
+        csr = data::items_of_users(users.data(), items.data(), users.size(), n_users, threads);
+    }
+    return py::make_tuple(to_array(std::move(csr.indptr)), to_array(std::move(csr.rows)));
+}
+
+}  // namespace
+
+void register_data(py::module_& m) {
+    m.def("encode", encode, py::arg("chunks").noconvert(), py::arg("threads"));
+    m.def("first_of_pair", first_of_pair, py::arg("users").noconvert(), py::arg("items").noconvert(), py::arg("n_users"),
+          py::arg("n_items"), py::arg("threads"));
+    m.def("items_of_users", items_of_users, py::arg("users").noconvert(), py::arg("items").noconvert(),
+          py::arg("n_users"), py::arg("threads"));
+}
+
+}  // namespace mcfast::bind

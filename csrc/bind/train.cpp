@@ -1,0 +1,96 @@
+#include "bind/bind.h"
+#include "train/trainer.h"
+
+namespace mcfast::bind {
+namespace {
+
+using train::Trainer;
+
+train::Triples triples(const Array<int32_t>& users, const Array<int32_t>& items, const Array<float>& scores,
+                       int32_t n_users, int32_t n_items) {
+    return {users.data(), items.data(), scores.data(), users.size(), n_users, n_items};
+}
+
+kernels::Loss loss_named(const std::string& name) {
+#define MCFAST_LOSS_NAME(id, type) \
+    if (name == #id) return kernels::Loss::id;
+    MCFAST_LOSSES(MCFAST_LOSS_NAME)
+#undef MCFAST_LOSS_NAME
+    throw py::value_error("loss: unknown name '" + name + "'");
+}
+
+std::unique_ptr<Trainer> make(const Array<int32_t>& users, const Array<int32_t>& items, const Array<float>& scores,
+                              int32_t n_users, int32_t n_items, int64_t factors, bool biases, const std::string& loss,
+                              float regularization, uint64_t seed, std::pair<int64_t, int64_t> blocks, int threads) {
+    const train::Triples data = triples(users, items, scores, n_users, n_items);
+    const train::Options options{factors, biases, loss_named(loss), regularization, seed, {blocks.first, blocks.second},
+                                 threads};
+    py::gil_scoped_release release;
+    return std::make_unique<Trainer>(data, options);
+}
+
+// `progress` gets the number of triples done about ten times a second; signals are looked at as often, so that Ctrl-C
+// stops an epoch at once.
+double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads, const py::object& progress) {
+    py::gil_scoped_release release;
+    return trainer.epoch(number, learning_rate, threads, [&](int64_t done) {
+        py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!progress.is_none()) progress(done);
+    });
+}
+
+double squared_error(const Trainer& trainer, const Array<int32_t>& users, const Array<int32_t>& items,
+                     const Array<float>& scores, int threads) {
+    const train::Triples data = triples(users, items, scores, 0, 0);
+    py::gil_scoped_release release;
+    return trainer.squared_error(data, threads);
+}
+
+template <void (Trainer::*import)(const int32_t*, int64_t, const float*, int64_t, const float*)>
+void import_rows(Trainer& trainer, const Array<int32_t>& rows, const Array<float>& factors,
+                 const std::optional<Array<float>>& biases) {
+    (trainer.*import)(rows.data(), rows.size(), factors.data(), factors.shape(1), data_or_null(biases));
+}
+
+template <void (Trainer::*to_rows)(train::Rows, int) const>
+void export_rows(const Trainer& trainer, Array<float>& factors, Array<float>& biases, int threads) {
+    const train::Rows to{factors.mutable_data(), biases.mutable_data()};
+    py::gil_scoped_release release;
+    (trainer.*to_rows)(to, threads);
+}
+
+}  // namespace
+
+void register_train(py::module_& m) {
+    std::vector<std::string> names;
+#define MCFAST_LOSS_NAME(id, type) names.push_back(#id);
+    MCFAST_LOSSES(MCFAST_LOSS_NAME)
+#undef MCFAST_LOSS_NAME
+    m.attr("losses") = py::tuple(py::cast(names));
+
+    py::class_<Trainer>(m, "Trainer")
+        .def(py::init(&make), py::arg("users").noconvert(), py::arg("items").noconvert(), py::arg("scores").noconvert(),
+             py::arg("n_users"), py::arg("n_items"), py::arg("factors"), py::arg("biases"), py::arg("loss"),
+             py::arg("regularization"), py::arg("seed"), py::arg("blocks"), py::arg("threads"))
+        .def("epoch", epoch, py::arg("number"), py::arg("learning_rate"), py::arg("threads"), py::arg("progress"))
+        .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
+        .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
+        .def("squared_error", squared_error, py::arg("users").noconvert(), py::arg("items").noconvert(),
+             py::arg("scores").noconvert(), py::arg("threads"))
+        .def("import_users", import_rows<&Trainer::import_users>, py::arg("rows").noconvert(),
+             py::arg("factors").noconvert(), py::arg("biases").noconvert())
+        .def("import_items", import_rows<&Trainer::import_items>, py::arg("rows").noconvert(),
+             py::arg("factors").noconvert(), py::arg("biases").noconvert())
+        .def("export_users", export_rows<&Trainer::export_users>, py::arg("factors").noconvert(),
+             py::arg("biases").noconvert(), py::arg("threads"))
+        .def("export_items", export_rows<&Trainer::export_items>, py::arg("factors").noconvert(),
+             py::arg("biases").noconvert(), py::arg("threads"))
+        .def_property_readonly("mean", &Trainer::mean)
+        .def_property_readonly("scale", &Trainer::scale)
+        .def_property_readonly("blocks", [](const Trainer& t) {
+            return std::make_pair(t.grid().users().stripes(), t.grid().items().stripes());
+        });
+}
+
+}  // namespace mcfast::bind

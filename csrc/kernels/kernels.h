@@ -1,0 +1,114 @@
+// The interface of the hot loops: plain data and tables of function pointers, one table a file and instruction set.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace mcfast::kernels {
+
+// Rows of factors are padded with zeros to a multiple of this many floats, on every instruction set.
+constexpr int64_t row_alignment = 16;
+constexpr int64_t padded(int64_t factors) { return (factors + row_alignment - 1) / row_alignment * row_alignment; }
+
+// --- score.cpp: the canonical score, the same bits on every instruction set ---------------------------------------------
+
+struct ScoreTable {
+    // fl32(<a, b> + offset), the products summed in float64 over 16 lanes in a fixed order.
+    float (*score)(const float* a, const float* b, int64_t width, double offset);
+    // The same before the rounding.
+    double (*dot)(const float* a, const float* b, int64_t width);
+};
+
+// --- scan.cpp: approximate scores of many items against a threshold -----------------------------------------------------
+
+constexpr int64_t panel_rows = 16;  // items interleaved in a panel: panel[factor][row]
+
+struct Hit {
+    int32_t row;
+    float score;
+};
+
+struct Scan {
+    const float* panels;      // n_panels panels, each width x panel_rows, 64-byte aligned
+    const float* offsets;     // panel_rows a panel; -inf where a panel has no row
+    int64_t n_panels;
+    int32_t first_row;        // row number of the first row of the first panel
+    int64_t width;            // padded factors
+    const float* queries;     // n_queries rows of `width` floats
+    int64_t n_queries;
+    const float* thresholds;  // one a query; a row is a hit unless its score is below
+    Hit* hits;                // n_queries runs, each with room for n_panels * panel_rows
+    int32_t* counts;          // hits a query, in row order
+};
+
+struct ScanTable {
+    void (*scan)(const Scan&);
+};
+
+// --- sgd.cpp: one block of the training grid ----------------------------------------------------------------------------
+
+// A triple inside a block: rows are local to the block's stripes. Samples of a block are in user order.
+struct Sample {
+    uint16_t user, item;
+    float score;
+};
+
+// What a row carries besides its factors.
+struct RowState {
+    float factor_step;  // AdaGrad's sum for the factors: mean squared gradients, from 1
+    float bias_step;    // the same for the bias
+    float bias;
+    float unused;
+};
+
+struct Block {
+    const Sample* samples;
+    int64_t n_samples;
+    float *users, *items;  // first rows of the stripes, 64-byte aligned, `width` floats a row
+    RowState *user_states, *item_states;
+};
+
+struct Step {
+    int64_t factors;       // true number, at most `width`
+    int64_t width;         // padded factors
+    float learning_rate;
+    float bias_learning_rate;  // 0: no biases
+    float regularization;
+};
+
+// Trains on every sample of a block once; returns the sum of the losses before each step.
+using BlockFn = double (*)(const Block&, const Step&);
+
+// Losses: X(name, type). One line here and one file in losses/ make a loss.
+#define MCFAST_LOSSES(X) X(squared, Squared)
+
+enum class Loss : int {
+#define MCFAST_LOSS_ID(name, type) name,
+    MCFAST_LOSSES(MCFAST_LOSS_ID)
+#undef MCFAST_LOSS_ID
+};
+
+struct SgdTable {
+    BlockFn (*block)(Loss, int64_t width);  // specialised for common widths
+};
+
+// --- dispatch.cpp -------------------------------------------------------------------------------------------------------
+
+struct Set {
+    const char* name;
+    const ScoreTable* score;
+    const ScanTable* scan;
+    const SgdTable* sgd;
+    bool (*supported)();
+};
+
+// Every set of this build, the plainest first, up to the newest; find() answers null for an unknown name.
+const Set* sets(int* count);
+const Set* find(const char* name);
+
+// The set in use: the newest this machine has, or the one that MCFAST_ISA names. use() picks another (for tests).
+// Both throw std::invalid_argument for a set that is unknown or that this machine lacks.
+const Set& active();
+void use(const char* name);
+
+}  // namespace mcfast::kernels

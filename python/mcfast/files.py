@@ -1,0 +1,282 @@
+"""Directories of arrays with a manifest: the one place that knows how they lie on disk.
+
+A directory holds ``manifest.json`` and one folder of arrays in NumPy's ``.npy`` format, which can be memory-mapped. The
+manifest names the folder and lists size and SHA-256 of each file in it. To replace a directory, the new arrays are written
+beside the old ones and synced, then the manifest is renamed into place: whoever opens it at any moment, or after a
+crash at any moment, finds the old state or the new one, whole. ``docs/format.md`` describes the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CorruptError, FormatError, NewerFormatError
+
+MANIFEST = "manifest.json"
+_ARRAYS = "arrays-"
+
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a directory holds, as its manifest says: a name and the newest format version this code reads."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What was read: the fields of the manifest, and the arrays by name."""
+
+    fields: dict[str, Any]
+    arrays: dict[str, AnyArray]
+
+
+def write(path: str | os.PathLike[str], kind: Kind, fields: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+    """Write a directory, or replace the one of the same kind that stands there, in one step.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory; its parent must exist.
+    kind : Kind
+        What it holds.
+    fields : mapping
+        What the manifest says beside the arrays; must be JSON.
+    arrays : mapping of str to numpy.ndarray
+        Arrays by name, of any dtype but object.
+
+    Raises
+    ------
+    FormatError
+        Something else stands at `path`.
+    OSError
+        The disk is full or not writable; what stood at `path` is as it was.
+    """
+    path = Path(path)
+    created = _claim(path, kind)
+    folder = path / f"{_ARRAYS}{secrets.token_hex(8)}"
+    try:
+        with _locked(path):
+            folder.mkdir()
+            files = {name: _write_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
+            _sync_directory(folder)
+            body = {"kind": kind.name, "format": kind.version, "folder": folder.name, "files": files, **fields}
+            _write_manifest(path, body)
+            for old in path.glob(f"{_ARRAYS}*"):
+                if old.name != folder.name:
+                    shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if not _names_folder(path, folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+            if created:
+                path.rmdir()
+        raise
+
+
+def read(path: str | os.PathLike[str], kind: Kind, *, verify: bool = True, mmap: bool = True) -> Directory:
+    """Read a directory.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory.
+    kind : Kind
+        What it must hold.
+    verify : bool, default True
+        Whether to hash every file. Sizes are always checked.
+    mmap : bool, default True
+        Whether arrays are memory-mapped read-only; otherwise they are read.
+
+    Returns
+    -------
+    Directory
+        Its fields and arrays.
+
+    Raises
+    ------
+    FormatError
+        There is no such directory, or it holds something else.
+    CorruptError
+        A file is missing, truncated or altered.
+    NewerFormatError
+        A newer mcfast wrote it.
+    """
+    path = Path(path)
+    while True:
+        body = read_manifest(path, kind)
+        try:
+            return _read_arrays(path, body, verify=verify, mmap=mmap)
+        except CorruptError:
+            # A writer may have put a new state in place since the manifest was read, and removed the old one.
+            if read_manifest(path, kind)["folder"] == body["folder"]:
+                raise
+
+
+def read_manifest(path: Path, kind: Kind) -> dict[str, Any]:
+    """Return the manifest of a directory without its arrays; raises as `read` does."""
+    file = path / MANIFEST
+    try:
+        text = file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        reason = f"has no {MANIFEST}" if path.is_dir() else "is not a directory" if path.exists() else "does not exist"
+        raise FormatError(f"{path}: not a {kind.name}: it {reason}") from None
+    except UnicodeDecodeError:
+        raise CorruptError(f"{file}: altered: not UTF-8 text") from None
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CorruptError(f"{file}: truncated or altered: {error}") from None
+    if not isinstance(body, dict) or body.get("kind") != kind.name:
+        found = body.get("kind") if isinstance(body, dict) else type(body).__name__
+        raise FormatError(f"{path}: not a {kind.name}: its manifest says {found!r}")
+    version = body.get("format")
+    if isinstance(version, int) and version > kind.version:
+        raise NewerFormatError(
+            f"{path}: format {version} of a {kind.name}, this mcfast reads up to {kind.version}: pip install -U mcfast"
+        )
+    checksum = body.pop("checksum", None)
+    if checksum != _checksum(body):
+        raise CorruptError(f"{file}: altered: its checksum does not match")
+    return body
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file whole or not at all: to a temporary name, synced, then renamed."""
+    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(file.parent)
+
+
+def _claim(path: Path, kind: Kind) -> bool:
+    """Make the directory, or see that what stands there may be replaced. Returns whether it was made."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        raise FormatError(f"{path}: the folder {path.parent} does not exist") from None
+    else:
+        return True
+    if not path.is_dir():
+        raise FormatError(f"{path}: a file stands there, not a directory")
+    if (path / MANIFEST).exists():
+        with contextlib.suppress(CorruptError, NewerFormatError):  # ours, and replaceable all the same
+            read_manifest(path, kind)
+    elif strangers := [p.name for p in path.iterdir() if not p.name.startswith((_ARRAYS, MANIFEST))]:
+        raise FormatError(f"{path}: not a {kind.name}, and not empty ({strangers[0]!r}): choose another directory")
+    return False
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one writer at a time into a directory. The lock goes with its process."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_array(file: Path, array: AnyArray) -> dict[str, Any]:
+    with file.open("xb") as out:
+        np.save(out, array, allow_pickle=False)
+        out.flush()
+        os.fsync(out.fileno())
+    return {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+
+
+def _write_manifest(path: Path, body: dict[str, Any]) -> None:
+    write_text(path / MANIFEST, json.dumps({**body, "checksum": _checksum(body)}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _names_folder(path: Path, folder: str) -> bool:
+    try:
+        return bool(json.loads((path / MANIFEST).read_text("utf-8"))["folder"] == folder)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _read_arrays(path: Path, body: dict[str, Any], *, verify: bool, mmap: bool) -> Directory:
+    arrays: dict[str, AnyArray] = {}
+    for name, entry in body["files"].items():
+        file = path / body["folder"] / f"{name}.npy"
+        try:
+            size = file.stat().st_size
+        except FileNotFoundError:
+            raise CorruptError(f"{file}: missing") from None
+        if size != entry["bytes"]:
+            raise CorruptError(f"{file}: truncated or altered: {size} bytes, expected {entry['bytes']}")
+        try:
+            if verify and _sha256(file) != entry["sha256"]:
+                raise CorruptError(f"{file}: altered: its SHA-256 does not match the manifest's")
+            # A size of zero cannot be mapped.
+            array = np.load(file, mmap_mode="r" if mmap else None, allow_pickle=False)
+        except FileNotFoundError:
+            raise CorruptError(f"{file}: missing") from None
+        except ValueError as error:
+            if isinstance(error, CorruptError):
+                raise
+            array = _load_empty(file, error)
+        arrays[name] = array
+    fields = {key: value for key, value in body.items() if key not in ("kind", "format", "folder", "files")}
+    return Directory(fields, arrays)
+
+
+def _load_empty(file: Path, error: ValueError) -> AnyArray:
+    """Read an array that could not be mapped because it has no elements."""
+    try:
+        array: AnyArray = np.load(file, allow_pickle=False)
+    except ValueError:
+        raise CorruptError(f"{file}: altered: {error}") from None
+    return array
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as data:
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some file systems refuse to sync a directory
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
