@@ -74,7 +74,8 @@ int cgroup_quota() {
         double period = 0;
         if (in >> quota >> period) return quota == "max" ? none : threads(std::atof(quota.c_str()), period);
     }
-    std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+        period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
     double quota = 0, period = 0;
     if (quota_file >> quota && period_file >> period) return threads(quota, period);
 #endif

@@ -46,8 +46,8 @@ py::tuple items_of_users(const Array<int32_t>& users, const Array<int32_t>& item
 
 void register_data(py::module_& m) {
     m.def("encode", encode, py::arg("chunks").noconvert(), py::arg("threads"));
-    m.def("first_of_pair", first_of_pair, py::arg("users").noconvert(), py::arg("items").noconvert(), py::arg("n_users"),
-          py::arg("n_items"), py::arg("threads"));
+    m.def("first_of_pair", first_of_pair, py::arg("users").noconvert(), py::arg("items").noconvert(),
+          py::arg("n_users"), py::arg("n_items"), py::arg("threads"));
     m.def("items_of_users", items_of_users, py::arg("users").noconvert(), py::arg("items").noconvert(),
           py::arg("n_users"), py::arg("threads"));
 }

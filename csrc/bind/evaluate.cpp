@@ -7,8 +7,8 @@ namespace {
 py::list ranking_measures(const Array<int64_t>& ranked, const Array<int64_t>& relevant_indptr,
                           const Array<int32_t>& relevant_rows, const Array<int64_t>& n_relevant,
                           const std::vector<int64_t>& cuts, int threads) {
-    const evaluate::Lists lists{ranked.data(),        ranked.shape(0),      ranked.shape(1), relevant_indptr.data(),
-                                relevant_rows.data(), n_relevant.data()};
+    const evaluate::Lists lists{ranked.data(),          ranked.shape(0),      ranked.shape(1),
+                                relevant_indptr.data(), relevant_rows.data(), n_relevant.data()};
     std::vector<evaluate::Measures> sums;
     {
         py::gil_scoped_release release;

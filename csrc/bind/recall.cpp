@@ -20,7 +20,8 @@ py::tuple search(const recall::Exact& index, const Array<float>& queries, int64_
     return py::make_tuple(std::move(rows), std::move(scores), std::move(counts));
 }
 
-std::unique_ptr<recall::Exact> build(const Array<float>& rows, const std::optional<Array<float>>& offsets, int threads) {
+std::unique_ptr<recall::Exact> build(const Array<float>& rows, const std::optional<Array<float>>& offsets,
+                                     int threads) {
     const float *from = rows.data(), *item_offsets = data_or_null(offsets);
     const int64_t n = rows.shape(0), width = rows.shape(1);
     py::gil_scoped_release release;

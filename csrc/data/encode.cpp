@@ -121,7 +121,8 @@ std::vector<int64_t> encode_with(const std::vector<Part>& parts, Range range, in
         const Part& part = parts[static_cast<size_t>(p)];
         int32_t* to = rows + part.first;
         for (const Span& span : part.spans)
-            for (int64_t i = 0; i < span.size; ++i, ++to) *to = renumber[static_cast<size_t>(p)][static_cast<size_t>(*to)];
+            for (int64_t i = 0; i < span.size; ++i, ++to)
+                *to = renumber[static_cast<size_t>(p)][static_cast<size_t>(*to)];
     });
     return ids;
 }
@@ -151,7 +152,8 @@ std::vector<int64_t> encode(const std::vector<Span>& chunks, int32_t* rows, int 
     // Unsigned, since the difference of two int64 can exceed one.
     const uint64_t width = static_cast<uint64_t>(range.high) - static_cast<uint64_t>(range.low);
     const auto limit = static_cast<uint64_t>(std::min<int64_t>(max_table_bytes / 4, 4 * total + 1024));
-    return width < limit ? encode_with<Table>(parts, range, rows, threads) : encode_with<Hash>(parts, range, rows, threads);
+    return width < limit ? encode_with<Table>(parts, range, rows, threads)
+                         : encode_with<Hash>(parts, range, rows, threads);
 }
 
 }  // namespace mcfast::data

@@ -16,13 +16,13 @@ struct Lists {
 
 // Sums over users at one cut k; divide by the number of users.
 struct Measures {
-    double recall = 0;          // hits / n_relevant
-    double capped_recall = 0;   // hits / min(k, n_relevant)
-    double precision = 0;       // hits / k
-    double ndcg = 0;            // binary gain, the ideal cut at min(k, n_relevant)
-    double map = 0;             // average precision / min(k, n_relevant)
-    double mrr = 0;             // 1 / rank of the first hit
-    double hit_rate = 0;        // 1 where there is a hit
+    double recall = 0;         // hits / n_relevant
+    double capped_recall = 0;  // hits / min(k, n_relevant)
+    double precision = 0;      // hits / k
+    double ndcg = 0;           // binary gain, the ideal cut at min(k, n_relevant)
+    double map = 0;            // average precision / min(k, n_relevant)
+    double mrr = 0;            // 1 / rank of the first hit
+    double hit_rate = 0;       // 1 where there is a hit
 };
 
 // One Measures a cut, the users added in a fixed order.

@@ -10,10 +10,9 @@
 
 namespace mcfast::kernels {
 
-
-#define MCFAST_DECLARE(symbol, name, test)    \
-    extern const ScoreTable score_##symbol;   \
-    extern const ScanTable scan_##symbol;     \
+#define MCFAST_DECLARE(symbol, name, test)  \
+    extern const ScoreTable score_##symbol; \
+    extern const ScanTable scan_##symbol;   \
     extern const SgdTable sgd_##symbol;
 MCFAST_SETS(MCFAST_DECLARE)
 #undef MCFAST_DECLARE
@@ -31,7 +30,8 @@ std::atomic<const Set*> chosen{nullptr};
 const Set* named(const char* name, const char* what) {
     const Set* set = find(name);
     if (set && set->supported()) return set;
-    std::string message = std::string(what) + (set ? ": this machine lacks '" : ": no instruction set '") + name + "'; it has";
+    std::string message =
+        std::string(what) + (set ? ": this machine lacks '" : ": no instruction set '") + name + "'; it has";
     for (const Set& other : all)
         if (other.supported()) message += std::string(" '") + other.name + "'";
     throw std::invalid_argument(message);

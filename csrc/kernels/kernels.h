@@ -10,7 +10,8 @@ namespace mcfast::kernels {
 constexpr int64_t row_alignment = 16;
 constexpr int64_t padded(int64_t factors) { return (factors + row_alignment - 1) / row_alignment * row_alignment; }
 
-// --- score.cpp: the canonical score, the same bits on every instruction set ---------------------------------------------
+// --- score.cpp: the canonical score, the same bits on every instruction set
+// ---------------------------------------------
 
 struct ScoreTable {
     // fl32(<a, b> + offset), the products summed in float64 over 16 lanes in a fixed order.
@@ -19,7 +20,8 @@ struct ScoreTable {
     double (*dot)(const float* a, const float* b, int64_t width);
 };
 
-// --- scan.cpp: approximate scores of many items against a threshold -----------------------------------------------------
+// --- scan.cpp: approximate scores of many items against a threshold
+// -----------------------------------------------------
 
 constexpr int64_t panel_rows = 16;  // items interleaved in a panel: panel[factor][row]
 
@@ -29,12 +31,12 @@ struct Hit {
 };
 
 struct Scan {
-    const float* panels;      // n_panels panels, each width x panel_rows, 64-byte aligned
-    const float* offsets;     // panel_rows a panel; -inf where a panel has no row
+    const float* panels;   // n_panels panels, each width x panel_rows, 64-byte aligned
+    const float* offsets;  // panel_rows a panel; -inf where a panel has no row
     int64_t n_panels;
-    int32_t first_row;        // row number of the first row of the first panel
-    int64_t width;            // padded factors
-    const float* queries;     // n_queries rows of `width` floats
+    int32_t first_row;     // row number of the first row of the first panel
+    int64_t width;         // padded factors
+    const float* queries;  // n_queries rows of `width` floats
     int64_t n_queries;
     const float* thresholds;  // one a query; a row is a hit unless its score is below
     Hit* hits;                // n_queries runs, each with room for n_panels * panel_rows
@@ -45,7 +47,8 @@ struct ScanTable {
     void (*scan)(const Scan&);
 };
 
-// --- sgd.cpp: one block of the training grid ----------------------------------------------------------------------------
+// --- sgd.cpp: one block of the training grid
+// ----------------------------------------------------------------------------
 
 // A triple inside a block: rows are local to the block's stripes. Samples of a block are in user order.
 struct Sample {
@@ -69,8 +72,8 @@ struct Block {
 };
 
 struct Step {
-    int64_t factors;       // true number, at most `width`
-    int64_t width;         // padded factors
+    int64_t factors;  // true number, at most `width`
+    int64_t width;    // padded factors
     float learning_rate;
     float bias_learning_rate;  // 0: no biases
     float regularization;
@@ -92,7 +95,8 @@ struct SgdTable {
     BlockFn (*block)(Loss, int64_t width);  // specialised for common widths
 };
 
-// --- dispatch.cpp -------------------------------------------------------------------------------------------------------
+// --- dispatch.cpp
+// -------------------------------------------------------------------------------------------------------
 
 struct Set {
     const char* name;

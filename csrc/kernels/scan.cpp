@@ -1,11 +1,12 @@
-// Approximate scores (fp32) of a slice of items for a batch of queries; what is not below a query's threshold is written
-// out. A tile of queries meets one panel of 16 items at a time, the sums stay in registers: no horizontal sums, no stores.
+// Approximate scores (fp32) of a slice of items for a batch of queries; what is not below a query's threshold is
+// written out. A tile of queries meets one panel of 16 items at a time, the sums stay in registers: no horizontal sums,
+// no stores.
 #include "simd.h"
 
 namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
 namespace {
 
-constexpr int V = panel_rows / W;                  // vectors in a row of a panel
+constexpr int V = panel_rows / W;                        // vectors in a row of a panel
 constexpr int max_tile = W == 16 ? 14 : W == 8 ? 6 : 3;  // queries a tile: as many sums as there are registers
 
 // Q queries against P panels that follow each other.

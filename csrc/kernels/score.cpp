@@ -1,5 +1,5 @@
-// The canonical score. A product of two fp32 numbers is exact in fp64, so fused or not makes no difference, and the lanes
-// fix the order of the sums: every instruction set gives the same bits.
+// The canonical score. A product of two fp32 numbers is exact in fp64, so fused or not makes no difference, and the
+// lanes fix the order of the sums: every instruction set gives the same bits.
 #include "simd.h"
 
 namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
@@ -12,8 +12,7 @@ constexpr int vectors = lanes / half;  // accumulators
 double dot(const float* a, const float* b, int64_t width) {
     vd sum[vectors] = {};
     for (int64_t k = 0; k < width; k += lanes)
-        for (int v = 0; v < vectors; ++v)
-            sum[v] += load_as_double(a + k + v * half) * load_as_double(b + k + v * half);
+        for (int v = 0; v < vectors; ++v) sum[v] += load_as_double(a + k + v * half) * load_as_double(b + k + v * half);
     double lane[lanes];
     for (int v = 0; v < vectors; ++v)
         for (int i = 0; i < half; ++i) lane[v * half + i] = sum[v][i];

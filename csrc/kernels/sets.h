@@ -1,11 +1,11 @@
-// The registry of instruction sets: X(symbol, name, test whether this machine has it), the plainest first. CMakeLists.txt
-// gives the compiler options of each.
+// The registry of instruction sets: X(symbol, name, test whether this machine has it), the plainest first.
+// CMakeLists.txt gives the compiler options of each.
 #pragma once
 
 #if defined(__x86_64__)
-#define MCFAST_SETS(X)                                               \
-    X(base, "base", true)                                            \
-    X(v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3"))          \
+#define MCFAST_SETS(X)                                      \
+    X(base, "base", true)                                   \
+    X(v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3")) \
     X(v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
 #else
 #define MCFAST_SETS(X) X(base, "base", true)

@@ -1,6 +1,6 @@
-// One block of the training grid: a step of stochastic gradient descent a triple, row-wise AdaGrad (Duchi, Hazan, Singer,
-// JMLR 2011, one sum a row as in LIBMF: Chin, Zhuang, Juan, Lin, TIST 2015). The samples are in user order, so a user's row
-// stays in registers for its whole run and only the item's row is loaded and stored.
+// One block of the training grid: a step of stochastic gradient descent a triple, row-wise AdaGrad (Duchi, Hazan,
+// Singer, JMLR 2011, one sum a row as in LIBMF: Chin, Zhuang, Juan, Lin, TIST 2015). The samples are in user order, so
+// a user's row stays in registers for its whole run and only the item's row is loaded and stored.
 //
 // With e the descent of the loss, lambda the regularization, p and q the rows, a step is
 //     p += s_p (e q - lambda p)      s_p = learning_rate / sqrt(sum_p)

@@ -1,9 +1,9 @@
 // Vectors at the native width of the instruction set that the including file is compiled for (MCFAST_SET, from CMake).
 // Kernels are written in the compiler's vector extensions; the few intrinsics they need stand here.
 //
-// Every kernel file puts its code into MCFAST_SET_NAMESPACE and an unnamed namespace, and defines one symbol, its table. It
-// includes no standard-library header with inline functions: the linker would keep one copy for all sets, perhaps the
-// one for the newest processor.
+// Every kernel file puts its code into MCFAST_SET_NAMESPACE and an unnamed namespace, and defines one symbol, its
+// table. It includes no standard-library header with inline functions: the linker would keep one copy for all sets,
+// perhaps the one for the newest processor.
 #pragma once
 
 #include <stddef.h>

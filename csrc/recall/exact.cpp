@@ -15,12 +15,13 @@ namespace {
 using kernels::Hit;
 using kernels::panel_rows;
 
-constexpr int64_t slice_panels = 32;   // panels scanned before candidates are looked at: 512 rows, 128 KiB at 64 factors
+constexpr int64_t slice_panels = 32;  // panels scanned before candidates are looked at: 512 rows, 128 KiB at 64 factors
 constexpr int64_t batch_queries = 42;  // queries that share one pass over the items; a multiple of every tile size
 
-// How far an fp32 score of the scan may be from the canonical one. With u = 2^-24, m terms and sums in any order, the dot
-// product is off by at most m u / (1 - m u) |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), adding
-// the offset and rounding the canonical score by u of the result each; products below the normal range lose 2^-149 each.
+// How far an fp32 score of the scan may be from the canonical one. With u = 2^-24, m terms and sums in any order, the
+// dot product is off by at most m u / (1 - m u) |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms, 3.1),
+// adding the offset and rounding the canonical score by u of the result each; products below the normal range lose
+// 2^-149 each.
 double score_error(double query_norm, double max_norm, double max_offset, int64_t width) {
     const double u = 0x1p-24, m = static_cast<double>(width);
     const double product = query_norm * max_norm;
@@ -36,7 +37,8 @@ float rounded_down(double x) {
 // k rows have a canonical score above its own.
 class Candidates {
 public:
-    Candidates(int64_t k, double error) : k_(static_cast<size_t>(k)), error_(error), full_(std::max<size_t>(2 * k_, 256)) {}
+    Candidates(int64_t k, double error)
+        : k_(static_cast<size_t>(k)), error_(error), full_(std::max<size_t>(2 * k_, 256)) {}
 
     float threshold() const { return threshold_; }
 
@@ -55,7 +57,9 @@ private:
     void cut() {
         if (hits_.size() <= k_ || k_ == 0) return;
         // NaN (an overflow of the approximation) counts as largest, and is never cut.
-        const auto better = [](const Hit& a, const Hit& b) { return a.score > b.score || (a.score != a.score && b.score == b.score); };
+        const auto better = [](const Hit& a, const Hit& b) {
+            return a.score > b.score || (a.score != a.score && b.score == b.score);
+        };
         std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(k_) - 1, hits_.end(), better);
         const double kth = hits_[k_ - 1].score;
         const double bound = kth - 2 * error_;
@@ -101,7 +105,8 @@ Exact::Exact(const float* rows, int64_t n, int64_t width, const float* offsets, 
         }
     });
     for (const double norm : norms) max_norm_ = std::max(max_norm_, std::sqrt(norm));
-    for (int64_t i = 0; offsets && i < n; ++i) max_offset_ = std::max(max_offset_, std::fabs(static_cast<double>(offsets[i])));
+    for (int64_t i = 0; offsets && i < n; ++i)
+        max_offset_ = std::max(max_offset_, std::fabs(static_cast<double>(offsets[i])));
 }
 
 // The search of one batch of queries; the buffers serve one batch after the other.
@@ -128,14 +133,17 @@ public:
         for (int64_t q = first; q < last; ++q) {
             const float* const query = queries_ + q * width;
             const double norm = std::sqrt(set.score->dot(query, query, width));
-            candidates.emplace_back(std::min(k_, index_.n_), score_error(norm, index_.max_norm_, index_.max_offset_, width));
+            candidates.emplace_back(std::min(k_, index_.n_),
+                                    score_error(norm, index_.max_norm_, index_.max_offset_, width));
         }
         const int64_t n_panels = (index_.n_ + panel_rows - 1) / panel_rows;
         for (int64_t panel = 0; panel < n_panels; panel += slice_panels) {
             const int64_t count = std::min(slice_panels, n_panels - panel);
-            for (int64_t q = 0; q < last - first; ++q) thresholds_[static_cast<size_t>(q)] = candidates[static_cast<size_t>(q)].threshold();
-            set.scan->scan({index_.panels_.data() + panel * panel_rows * width, index_.padded_offsets_.data() + panel * panel_rows,
-                            count, static_cast<int32_t>(panel * panel_rows), width, queries_ + first * width, last - first,
+            for (int64_t q = 0; q < last - first; ++q)
+                thresholds_[static_cast<size_t>(q)] = candidates[static_cast<size_t>(q)].threshold();
+            set.scan->scan({index_.panels_.data() + panel * panel_rows * width,
+                            index_.padded_offsets_.data() + panel * panel_rows, count,
+                            static_cast<int32_t>(panel * panel_rows), width, queries_ + first * width, last - first,
                             thresholds_.data(), hits_.data(), hit_counts_.data()});
             for (int64_t q = 0; q < last - first; ++q) {
                 const Hit* hit = hits_.data() + q * count * panel_rows;
@@ -161,7 +169,8 @@ private:
         scored_.clear();
         for (const Hit& hit : candidates) {
             const double offset = index_.offsets_ ? index_.offsets_[hit.row] : 0;
-            scored_.push_back({hit.row, score.score(queries_ + query * width, index_.rows_ + hit.row * width, width, offset)});
+            scored_.push_back(
+                {hit.row, score.score(queries_ + query * width, index_.rows_ + hit.row * width, width, offset)});
         }
         const int64_t found = std::min<int64_t>(k_, static_cast<int64_t>(scored_.size()));
         std::partial_sort(scored_.begin(), scored_.begin() + found, scored_.end(), [](const Hit& a, const Hit& b) {
@@ -169,7 +178,8 @@ private:
         });
         for (int64_t i = 0; i < k_; ++i) {
             rows_[query * k_ + i] = i < found ? scored_[static_cast<size_t>(i)].row : -1;
-            scores_[query * k_ + i] = i < found ? scored_[static_cast<size_t>(i)].score : -std::numeric_limits<float>::infinity();
+            scores_[query * k_ + i] =
+                i < found ? scored_[static_cast<size_t>(i)].score : -std::numeric_limits<float>::infinity();
         }
         counts_[query] = found;
     }
@@ -196,7 +206,8 @@ void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Fil
     std::atomic<int64_t> next{0};
     parallel::run(workers, [&](int worker) {
         for (int64_t b; (b = next.fetch_add(1)) < batches;)
-            searches[static_cast<size_t>(worker)]->batch(b * batch_queries, std::min(n_queries, (b + 1) * batch_queries));
+            searches[static_cast<size_t>(worker)]->batch(b * batch_queries,
+                                                         std::min(n_queries, (b + 1) * batch_queries));
     });
 }
 

@@ -1,5 +1,5 @@
-// Exact search for the k largest <a, b> + c_b. An fp32 scan filters with a rigorous bound; what is returned is scored by
-// the canonical score and ordered by it, ties to the lower row.
+// Exact search for the k largest <a, b> + c_b. An fp32 scan filters with a rigorous bound; what is returned is scored
+// by the canonical score and ordered by it, ties to the lower row.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ struct Filter {
 
 class Exact {
 public:
-    // Keeps pointers to `rows` (n rows of `width` floats, padded with zeros) and `offsets` (n, or null for 0), which must
-    // outlive it, and a copy of the rows in panels.
+    // Keeps pointers to `rows` (n rows of `width` floats, padded with zeros) and `offsets` (n, or null for 0), which
+    // must outlive it, and a copy of the rows in panels.
     Exact(const float* rows, int64_t n, int64_t width, const float* offsets, int threads);
 
-    // For each query (`width` floats, padded with zeros) writes k rows and scores, best first, padded with -1 and -inf, and
-    // how many are real.
+    // For each query (`width` floats, padded with zeros) writes k rows and scores, best first, padded with -1 and -inf,
+    // and how many are real.
     void search(const float* queries, int64_t n_queries, int64_t k, const Filter& filter, int threads, int64_t* rows,
                 float* scores, int64_t* counts) const;
 

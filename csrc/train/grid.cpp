@@ -13,11 +13,11 @@
 namespace mcfast::train {
 namespace {
 
-constexpr int64_t max_stripe_rows = 65536;          // local row numbers have 16 bits
-constexpr int64_t max_stripe_bytes = 512 << 10;     // item factors: half of a common L2 cache
-constexpr int64_t min_block_triples = 8000;         // below that a block costs more to start than to train
+constexpr int64_t max_stripe_rows = 65536;       // local row numbers have 16 bits
+constexpr int64_t max_stripe_bytes = 512 << 10;  // item factors: half of a common L2 cache
+constexpr int64_t min_block_triples = 8000;      // below that a block costs more to start than to train
 constexpr int64_t usual_user_stripes = 64, usual_item_stripes = 32;
-constexpr int64_t min_user_stripes = 16;            // many items, few triples: still work for this many threads
+constexpr int64_t min_user_stripes = 16;  // many items, few triples: still work for this many threads
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -79,7 +79,8 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) 
     if (shape.user_stripes * shape.item_stripes > affordable) {
         const auto side = static_cast<int64_t>(std::sqrt(static_cast<double>(affordable)));
         shape.item_stripes = std::max(std::min(usual_item_stripes, side), for_cache);
-        shape.user_stripes = std::clamp(affordable / shape.item_stripes, std::min(min_user_stripes, side), usual_user_stripes);
+        shape.user_stripes =
+            std::clamp(affordable / shape.item_stripes, std::min(min_user_stripes, side), usual_user_stripes);
     }
     shape.user_stripes = std::clamp<int64_t>(shape.user_stripes, 1, std::max<int64_t>(1, n_users));
     shape.item_stripes = std::clamp<int64_t>(shape.item_stripes, 1, std::max<int64_t>(1, n_items));
@@ -89,20 +90,23 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) 
 Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads) : samples_(t.n) {
     parallel::chunks(threads, 2, 1, [&](int64_t side, int64_t, int64_t) {
         if (side == 0)
-            users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows, Stream::user_order);
+            users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows,
+                               Stream::user_order);
         else
-            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, max_stripe_rows, Stream::item_order);
+            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, max_stripe_rows,
+                               Stream::item_order);
     });
     const Local user(users_), item(items_);
 
-    // A stable counting sort by block: each part of the triples counts, then writes behind the parts before it. The result
-    // does not depend on the number of parts.
+    // A stable counting sort by block: each part of the triples counts, then writes behind the parts before it. The
+    // result does not depend on the number of parts.
     const int64_t blocks = static_cast<int64_t>(users_.stripes()) * items_.stripes();
     const int64_t parts = std::max<int64_t>(1, threads), part_size = std::max<int64_t>(1, ceil_div(t.n, parts));
     const auto block_of = [&](int64_t i) {
         return block(user.stripe[static_cast<size_t>(t.users[i])], item.stripe[static_cast<size_t>(t.items[i])]);
     };
-    std::vector<std::vector<int64_t>> at(static_cast<size_t>(parts), std::vector<int64_t>(static_cast<size_t>(blocks), 0));
+    std::vector<std::vector<int64_t>> at(static_cast<size_t>(parts),
+                                         std::vector<int64_t>(static_cast<size_t>(blocks), 0));
     parallel::chunks(threads, t.n, part_size, [&](int64_t part, int64_t begin, int64_t end) {
         std::vector<int64_t>& count = at[static_cast<size_t>(part)];
         for (int64_t i = begin; i < end; ++i) ++count[static_cast<size_t>(block_of(i))];

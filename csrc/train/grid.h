@@ -1,6 +1,6 @@
 // The training grid: triples cut into blocks of (user stripe, item stripe), so that blocks which share neither can be
-// trained at the same time, and a stripe of item factors fits a cache. The grid is a function of the triples, the numbers
-// of users and items and the padded factors alone: never of threads, instruction set or detected caches.
+// trained at the same time, and a stripe of item factors fits a cache. The grid is a function of the triples, the
+// numbers of users and items and the padded factors alone: never of threads, instruction set or detected caches.
 #pragma once
 
 #include <cstdint>

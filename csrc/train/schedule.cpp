@@ -62,8 +62,8 @@ void run(const std::vector<Task>& tasks, int threads, const std::function<void(c
     std::atomic<size_t> next{0};
     std::atomic<bool> stopped{false};
 
-    // Tasks are taken in order, so what a task waits for is done or in another worker's hands: no number of threads that
-    // the runtime may give leads to a deadlock.
+    // Tasks are taken in order, so what a task waits for is done or in another worker's hands: no number of threads
+    // that the runtime may give leads to a deadlock.
     parallel::run(std::max(1, std::min(threads, std::min(user_stripes, item_stripes))), [&](int worker) {
         const auto is_stopped = [&] { return stopped.load(std::memory_order_relaxed); };
         auto last_poll = Clock::now();

@@ -1,5 +1,5 @@
-// Runs the blocks of a grid in parallel without barriers. A block starts when the blocks before it in its user stripe and
-// in its item stripe are done, so every row meets its triples in one fixed order, whatever the number of threads.
+// Runs the blocks of a grid in parallel without barriers. A block starts when the blocks before it in its user stripe
+// and in its item stripe are done, so every row meets its triples in one fixed order, whatever the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ struct Task {
     int32_t user_turn, item_turn;  // how many tasks come before it in each stripe
 };
 
-// The order of an epoch: round r pairs item stripe c with user stripe (c + r) mod the larger side; the rounds are shuffled
-// by (seed, epoch).
+// The order of an epoch: round r pairs item stripe c with user stripe (c + r) mod the larger side; the rounds are
+// shuffled by (seed, epoch).
 std::vector<Task> rounds(int32_t user_stripes, int32_t item_stripes, uint64_t seed, uint32_t epoch);
 
 // Calls work(task) for every task. poll() is called by the calling thread about ten times a second; an exception of

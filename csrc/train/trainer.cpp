@@ -59,14 +59,19 @@ Trainer::Trainer(const Triples& t, const Options& options)
       items_(t.n_items, width_) {
     const int threads = options.threads;
     const double n = static_cast<double>(t.n);
-    const double mean = ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
-        return std::accumulate(t.scores + begin, t.scores + end, 0.0);
-    }) / n;
-    const double variance = ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
-        double sum = 0;
-        for (int64_t i = begin; i < end; ++i) sum += (t.scores[i] - mean) * (t.scores[i] - mean);
-        return sum;
-    }) / n;
+    const double mean = ordered_sum(threads, t.n,
+                                    [&](int64_t begin, int64_t end) {
+                                        return std::accumulate(t.scores + begin, t.scores + end, 0.0);
+                                    }) /
+                        n;
+    const double variance = ordered_sum(threads, t.n,
+                                        [&](int64_t begin, int64_t end) {
+                                            double sum = 0;
+                                            for (int64_t i = begin; i < end; ++i)
+                                                sum += (t.scores[i] - mean) * (t.scores[i] - mean);
+                                            return sum;
+                                        }) /
+                            n;
     scale_ = variance > 0 ? std::sqrt(variance) : 1;
     mean_ = options.biases ? mean : 0;
 
@@ -75,12 +80,13 @@ Trainer::Trainer(const Triples& t, const Options& options)
     if (shape.user_stripes <= 0) shape = usual;
     grid_.emplace(t, shape, static_cast<float>(mean_), static_cast<float>(scale_), threads);
 
-    // Without biases the product of the first factors stands at the mean: otherwise the first epochs go into finding it.
+    // Without biases the product of the first factors stands at the mean: otherwise the first epochs go into finding
+    // it.
     const auto k = static_cast<float>(options.factors);
     const float noise = initial_noise / std::sqrt(k);
     const float centre = options.biases ? 0 : std::sqrt(std::fabs(static_cast<float>(mean / scale_)) / k);
-    users_.initialise(grid_->users().position.data(), options.factors, centre, noise, options.seed, Stream::user_factors,
-                      threads);
+    users_.initialise(grid_->users().position.data(), options.factors, centre, noise, options.seed,
+                      Stream::user_factors, threads);
     items_.initialise(grid_->items().position.data(), options.factors, mean < 0 ? -centre : centre, noise, options.seed,
                       Stream::item_factors, threads);
     if (options.biases) initialise_biases(threads);
@@ -91,13 +97,15 @@ void Trainer::initialise_biases(int threads) {
     const Grid& grid = *grid_;
     const auto start = [&](Side& side, const Axis& axis, bool is_user) {
         parallel::chunks(threads, axis.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
-            const int32_t first = axis.cuts[static_cast<size_t>(stripe)], last = axis.cuts[static_cast<size_t>(stripe) + 1];
+            const int32_t first = axis.cuts[static_cast<size_t>(stripe)],
+                          last = axis.cuts[static_cast<size_t>(stripe) + 1];
             std::vector<double> sum(static_cast<size_t>(last - first)), count(sum.size());
             const Axis& other = is_user ? grid.items() : grid.users();
             for (int32_t o = 0; o < other.stripes(); ++o) {
                 const auto s = static_cast<int32_t>(stripe);
                 const int64_t block = is_user ? grid.block(s, o) : grid.block(o, s);
-                const kernels::RowState* items = items_.states.data() + (is_user ? other.cuts[static_cast<size_t>(o)] : 0);
+                const kernels::RowState* items =
+                    items_.states.data() + (is_user ? other.cuts[static_cast<size_t>(o)] : 0);
                 for (const kernels::Sample *x = grid.samples(block), *end = x + grid.size(block); x != end; ++x) {
                     const size_t row = is_user ? x->user : x->item;
                     sum[row] += is_user ? x->score - items[x->item].bias : x->score;
@@ -105,7 +113,8 @@ void Trainer::initialise_biases(int threads) {
                 }
             }
             for (size_t r = 0; r < sum.size(); ++r)
-                side.states[first + static_cast<int64_t>(r)].bias = static_cast<float>(sum[r] / (count[r] + bias_shrinkage));
+                side.states[first + static_cast<int64_t>(r)].bias =
+                    static_cast<float>(sum[r] / (count[r] + bias_shrinkage));
         });
     };
     start(items_, grid.items(), false);
@@ -116,7 +125,11 @@ kernels::Block Trainer::block(const Grid& grid, int32_t user_stripe, int32_t ite
     const int64_t b = grid.block(user_stripe, item_stripe);
     const int32_t user = grid.users().cuts[static_cast<size_t>(user_stripe)];
     const int32_t item = grid.items().cuts[static_cast<size_t>(item_stripe)];
-    return {grid.samples(b),  grid.size(b), users_.row(user), items_.row(item), users_.states.data() + user,
+    return {grid.samples(b),
+            grid.size(b),
+            users_.row(user),
+            items_.row(item),
+            users_.states.data() + user,
             items_.states.data() + item};
 }
 
@@ -127,7 +140,8 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
     const kernels::BlockFn train = kernels::active().sgd->block(options_.loss, width_);
     std::vector<double> losses(static_cast<size_t>(grid.n_blocks()));
     std::atomic<int64_t> done{0};
-    run(rounds(grid.users().stripes(), grid.items().stripes(), options_.seed, number), threads,
+    run(
+        rounds(grid.users().stripes(), grid.items().stripes(), options_.seed, number), threads,
         [&](const Task& task) {
             const FlushDenormals flush;
             const kernels::Block b = block(grid, task.user_stripe, task.item_stripe);

@@ -31,9 +31,9 @@ class Trainer {
 public:
     Trainer(const Triples& triples, const Options& options);
 
-    // One pass over all triples; returns the mean loss before each step, in the units of the scores, or NaN where a loss
-    // or a factor is no longer finite. `poll` gets the number of triples done, on the calling thread; what it throws is
-    // rethrown, the state then being in the middle of the epoch.
+    // One pass over all triples; returns the mean loss before each step, in the units of the scores, or NaN where a
+    // loss or a factor is no longer finite. `poll` gets the number of triples done, on the calling thread; what it
+    // throws is rethrown, the state then being in the middle of the epoch.
     double epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll);
 
     // Keep the state, and go back to it.
