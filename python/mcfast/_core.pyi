@@ -1,0 +1,93 @@
+"""Types of the compiled core (csrc/bind). Arrays are C-contiguous and of exactly these dtypes: nothing is converted."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_Int32s = npt.NDArray[np.int32]
+_Int64s = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float32]
+_Doubles = npt.NDArray[np.float64]
+_Bytes = npt.NDArray[np.uint8]
+
+losses: tuple[str, ...]
+row_alignment: int
+
+def build_info() -> dict[str, Any]: ...
+def set_isa(name: str) -> None: ...
+def available_threads() -> int: ...
+def encode(chunks: Sequence[_Int64s], threads: int) -> tuple[_Int32s, _Int64s]: ...
+def first_of_pair(users: _Int32s, items: _Int32s, n_users: int, n_items: int, threads: int) -> tuple[int, _Int64s]: ...
+def items_of_users(users: _Int32s, items: _Int32s, n_users: int, threads: int) -> tuple[_Int64s, _Int32s]: ...
+def predict_pairs(
+    user_factors: _Floats,
+    item_factors: _Floats,
+    user_offsets: _Doubles,
+    item_offsets: _Floats,
+    users: _Int32s,
+    items: _Int32s,
+    threads: int,
+) -> _Floats: ...
+def predict_block(
+    user_factors: _Floats, item_factors: _Floats, user_offsets: _Doubles, item_offsets: _Floats, threads: int
+) -> _Floats: ...
+def norms(factors: _Floats, threads: int) -> _Doubles: ...
+def ranking_measures(
+    ranked: _Int64s,
+    relevant_indptr: _Int64s,
+    relevant_rows: _Int32s,
+    n_relevant: _Int64s,
+    cuts: Sequence[int],
+    threads: int,
+) -> list[dict[str, float]]: ...
+
+class Exact:
+    def __init__(self, rows: _Floats, offsets: _Floats | None, threads: int) -> None: ...
+    @property
+    def size(self) -> int: ...
+    def search(
+        self,
+        queries: _Floats,
+        k: int,
+        exclude_indptr: _Int64s | None,
+        exclude_rows: _Int32s | None,
+        allow: _Bytes | None,
+        threads: int,
+    ) -> tuple[_Int64s, _Floats, _Int64s]: ...
+
+class Trainer:
+    def __init__(
+        self,
+        users: _Int32s,
+        items: _Int32s,
+        scores: _Floats,
+        n_users: int,
+        n_items: int,
+        factors: int,
+        biases: bool,
+        loss: str,
+        regularization: float,
+        seed: int,
+        blocks: tuple[int, int],
+        threads: int,
+    ) -> None: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def blocks(self) -> tuple[int, int]: ...
+    def epoch(
+        self, number: int, learning_rate: float, threads: int, progress: Callable[[int], object] | None
+    ) -> float: ...
+    def checkpoint(self, threads: int) -> None: ...
+    def restore(self, threads: int) -> None: ...
+    def squared_error(self, users: _Int32s, items: _Int32s, scores: _Floats, threads: int) -> float: ...
+    def import_users(self, rows: _Int32s, factors: _Floats, biases: _Floats | None) -> None: ...
+    def import_items(self, rows: _Int32s, factors: _Floats, biases: _Floats | None) -> None: ...
+    def export_users(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...
+    def export_items(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...
