@@ -1,0 +1,1 @@
+"""From logs and tables to triples (user, item, score)."""

@@ -1,0 +1,201 @@
+"""Sources of columns: files (CSV, Parquet, Arrow) and tables in memory (pandas, Polars, Arrow, NumPy)."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import message
+from ..errors import FormatError
+from .columns import package
+
+Column = str | int
+"""A column's name, or its place, from 0."""
+
+_PARQUET = {".parquet", ".pq"}
+_ARROW = {".arrow", ".feather", ".ipc"}
+_TABS = {".tsv", ".tab"}
+_HEAD = 1 << 20  # bytes that must hold the first line of a text file
+_STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
+
+
+def is_table(source: object) -> bool:
+    """Whether `source` is a path or a table in memory."""
+    return isinstance(source, str | os.PathLike | np.ndarray) or (
+        package(source) in ("pandas", "polars", "pyarrow") and hasattr(source, "columns")
+    )
+
+
+def read(
+    source: Any,
+    wanted: Mapping[str, Column],
+    optional: Mapping[str, Column] | None = None,
+    *,
+    numbers: tuple[str, ...] = ("scores",),
+    separator: str | None = None,
+    header: bool = True,
+    threads: int = 2,
+) -> dict[str, Any]:
+    """Return columns of a table, and read no others.
+
+    Parameters
+    ----------
+    source : path or table
+        The suffix of a path says the format: ``.parquet`` or ``.pq``; ``.arrow``, ``.feather`` or ``.ipc``; otherwise
+        text, which may be compressed (``.gz``, ``.bz2``, ``.zst``, ``.lz4``).
+    wanted : mapping of str to str or int
+        Which column plays which role.
+    optional : mapping of str to str or int, optional
+        The same, for those that may be missing.
+    numbers : tuple of str
+        The roles whose columns are read from text as float32.
+    separator : str, optional
+        Of text: one character or more; a tab for ``.tsv`` and ``.tab``, else a comma by default.
+    header : bool, default True
+        Whether text begins with the names of its columns; if not, columns go by their places.
+    threads : int
+        Whether to read in more than one thread.
+
+    Returns
+    -------
+    dict of str to column
+        By role; no reference to the table is kept.
+
+    Raises
+    ------
+    ValueError
+        A column is missing.
+    FormatError
+        A file is not what its suffix says.
+    """
+    names, load = _open(source, separator, header, threads)
+    roles = dict(wanted)
+    for role, column in (optional or {}).items():
+        if column in names:
+            roles[role] = column
+    chosen = {role: _resolve(column, names, source) for role, column in roles.items()}
+    return load(chosen, numbers)
+
+
+Load = Callable[[dict[str, Any], tuple[str, ...]], dict[str, Any]]
+
+
+def _open(source: Any, separator: str | None, header: bool, threads: int) -> tuple[list[Any], Load]:
+    """Return the names of the columns that are there, and what loads those chosen."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if not path.is_file():
+            reason = "is a folder, not a file" if path.is_dir() else "does not exist"
+            raise FileNotFoundError(f"{path}: {reason}")
+        if path.suffix in _PARQUET:
+            return _open_parquet(path, threads)
+        return _open_arrow(path) if path.suffix in _ARROW else _open_text(path, separator, header, threads)
+    if package(source) == "pyarrow":
+        return source.schema.names, lambda chosen, _: {role: source.column(name) for role, name in chosen.items()}
+    if package(source) == "polars" and hasattr(source, "collect"):
+
+        def collect(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
+            frame = source.select(list(dict.fromkeys(chosen.values()))).collect()
+            return {role: frame[name] for role, name in chosen.items()}
+
+        return source.collect_schema().names(), collect
+    if isinstance(source, np.ndarray):
+        if source.dtype.names is None:
+            if source.ndim != 2:
+                raise ValueError(message("source", f"an array of shape {source.shape}", "shape (n, columns)"))
+            return list(range(source.shape[1])), lambda chosen, _: {role: source[:, i] for role, i in chosen.items()}
+        names = list(source.dtype.names)
+    elif is_table(source):
+        names = list(source.columns)
+    else:
+        expected = "a path, a pandas, Polars or Arrow table, or a NumPy array"
+        raise TypeError(message("source", type(source).__name__, expected))
+    return names, lambda chosen, _: {role: source[name] for role, name in chosen.items()}
+
+
+def _resolve(column: Column, names: list[Any], source: Any) -> Any:
+    if column in names:
+        return column
+    if isinstance(column, int) and 0 <= column < len(names):
+        return names[column]
+    where = str(source) if isinstance(source, str | os.PathLike) else "the table"
+    raise ValueError(f"{where}: no column {column!r}, there are {', '.join(map(repr, names))}")
+
+
+def _open_parquet(path: Path, threads: int) -> tuple[list[Any], Load]:
+    import pyarrow.parquet as pq
+
+    def load(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
+        with _readable(path, "Parquet"):
+            table = file.read(list(chosen.values()), use_threads=threads > 1)
+        return {role: table.column(name) for role, name in chosen.items()}
+
+    with _readable(path, "Parquet"):
+        file = pq.ParquetFile(path)
+    return file.schema_arrow.names, load
+
+
+def _open_arrow(path: Path) -> tuple[list[Any], Load]:
+    import pyarrow as pa
+
+    def load(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
+        places = sorted({schema.names.index(name) for name in chosen.values()})
+        with _readable(path, "Arrow"):
+            options = pa.ipc.IpcReadOptions(included_fields=places)
+            table = pa.ipc.open_file(pa.memory_map(str(path)), options=options).read_all()
+        return {role: table.column(name) for role, name in chosen.items()}
+
+    with _readable(path, "Arrow"):
+        schema = pa.ipc.open_file(pa.memory_map(str(path))).schema
+    return schema.names, load
+
+
+def _open_text(path: Path, separator: str | None, header: bool, threads: int) -> tuple[list[Any], Load]:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    if separator is None:
+        separator = "\t" if _TABS & set(path.suffixes) else ","
+    one = separator if len(separator.encode()) == 1 else _STAND_IN
+
+    def stream() -> Any:
+        file = pa.input_stream(str(path))
+        if one == separator:
+            return file
+        return pa.BufferReader(file.read().replace(separator.encode(), one.encode()))
+
+    def load(chosen: dict[str, Any], numbers: tuple[str, ...]) -> dict[str, Any]:
+        types = {chosen[role]: pa.float32() for role in numbers if role in chosen}
+        with _readable(path, "CSV"), stream() as data:
+            table = pa_csv.read_csv(
+                data,
+                pa_csv.ReadOptions(autogenerate_column_names=not header, use_threads=threads > 1),
+                pa_csv.ParseOptions(delimiter=one, quote_char='"' if one == separator else False),
+                pa_csv.ConvertOptions(column_types=types, include_columns=list(dict.fromkeys(chosen.values()))),
+            )
+        return {role: table.column(name) for role, name in chosen.items()}
+
+    with _readable(path, "CSV"), pa.input_stream(str(path)) as data:
+        lines = data.read(_HEAD).decode("utf-8-sig", "replace").replace(separator, one).splitlines()
+    if not lines:
+        raise FormatError(f"{path}: empty")
+    first = next(csv.reader(lines[:1], delimiter=one))
+    return first if header else [f"f{i}" for i in range(len(first))], load
+
+
+@contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn Arrow's errors into one line that says which file and what is wrong with it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise FormatError(f"{path}: not readable as {kind}: {reason}") from None

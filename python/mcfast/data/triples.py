@@ -1,0 +1,363 @@
+"""Triples (user, item, score): what models are fitted to and evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core, checks
+from ..checks import message
+from . import columns, splits, tables
+from .columns import package
+from .ids import Ids, Rows, encode
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Duplicates = Literal["last", "mean", "sum", "error"]
+
+Scores = npt.NDArray[np.float32]
+Times = npt.NDArray[np.int64]
+
+_ACCEPTED = (
+    "Triples, a tuple of arrays (users, items, scores), an (n, 3) array, a pandas, Polars or Arrow table, or a path"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Triples:
+    """Observed scores of pairs (user, item); no pair occurs twice.
+
+    Made by `from_arrays`, `from_sparse`, `mcfast.read_triples` or `mcfast.score_events`; not to be changed afterwards.
+
+    Attributes
+    ----------
+    users, items : numpy.ndarray
+        int32, of shape (n,): the rows of user and item in their vocabularies.
+    scores : numpy.ndarray
+        float32, of shape (n,): finite.
+    times : numpy.ndarray or None
+        int64, of shape (n,), in the unit in which they came.
+    user_ids, item_ids : Ids
+        The vocabularies. They may hold ids that no triple has: a part of a split keeps those of the whole.
+    n_duplicates : int
+        How many rows of the input were merged into another one because their pair occurred before.
+    """
+
+    users: Rows
+    items: Rows
+    scores: Scores
+    times: Times | None
+    user_ids: Ids
+    item_ids: Ids
+    n_duplicates: int = 0
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: Any,
+        items: Any,
+        scores: Any,
+        times: Any = None,
+        *,
+        duplicates: Duplicates = "last",
+        threads: int | None = None,
+    ) -> Triples:
+        """Make triples from columns: lists, NumPy arrays, pandas or Polars Series, Arrow arrays.
+
+        Parameters
+        ----------
+        users, items : array_like of int or str
+            Ids, of shape (n,). Rows are numbered by first appearance.
+        scores : array_like
+            Finite numbers of any numeric dtype, of shape (n,); converted to float32.
+        times : array_like, optional
+            Integers, whole floats, or dates and times (then in their own unit), of shape (n,); converted to int64.
+        duplicates : {"last", "mean", "sum", "error"}, default "last"
+            What becomes of a pair (user, item) that occurs more than once. "last" keeps the row with the latest time
+            (the later row where times are equal or absent), for a rating given anew replaces the old one; "mean" and
+            "sum" combine the scores under the latest time; "error" raises. A pair keeps its first place.
+        threads : int, optional
+            Threads to use; all that the process may use by default. The result does not depend on it.
+
+        Returns
+        -------
+        Triples
+            In the order of the input.
+
+        Raises
+        ------
+        TypeError
+            Ids of floats or of mixed kinds; scores or times that are not numbers.
+        ValueError
+            No rows; lengths that differ; a missing id; a score that is missing, infinite or NaN; a repeated pair where
+            `duplicates` is "error".
+        """
+        given = {"users": users, "items": items, "scores": scores, "times": times}
+        return from_columns(given, {name: name for name in given}, duplicates, threads)
+
+    @classmethod
+    def from_sparse(
+        cls,
+        m: Any,
+        *,
+        rows: Literal["users", "items"],
+        user_ids: Any = None,
+        item_ids: Any = None,
+        duplicates: Duplicates = "last",
+    ) -> Triples:
+        """Make triples from a SciPy sparse matrix or array.
+
+        Parameters
+        ----------
+        m : scipy.sparse matrix or array
+            Every stored entry is an observation, stored zeros included.
+        rows : {"users", "items"}
+            What the rows of `m` are; the columns are the others. To be said, so that nothing is transposed unseen.
+        user_ids, item_ids : array_like, optional
+            Distinct ids, one for each row or column of `m`; by default the numbers of the rows and columns.
+        duplicates : {"last", "mean", "sum", "error"}, default "last"
+            As in `from_arrays`. Only matrices in COO form, or not in canonical form, have any.
+
+        Returns
+        -------
+        Triples
+            In the order in which `m` stores them. Rows and columns without an entry stay in the vocabularies.
+
+        Raises
+        ------
+        TypeError
+            `m` is not sparse.
+        ValueError
+            Nothing is stored, a score is not finite, or the ids do not fit the shape.
+        """
+        if package(m) != "scipy" or not hasattr(m, "tocoo"):
+            raise TypeError(message("m", type(m).__name__, "a SciPy sparse matrix or array"))
+        checks.choice(rows, "rows", ("users", "items"))
+        m = m.tocoo()
+        users, items = (m.row, m.col) if rows == "users" else (m.col, m.row)
+        n_users, n_items = m.shape if rows == "users" else m.shape[::-1]
+        triples = cls(
+            users.astype(np.int32),
+            items.astype(np.int32),
+            columns.scores(m.data, "m"),
+            None,
+            _ids_of_axis(user_ids, "user_ids", n_users),
+            _ids_of_axis(item_ids, "item_ids", n_items),
+        )
+        return _checked(triples, duplicates, checks.thread_count(None))
+
+    @property
+    def n_users(self) -> int:
+        """The number of users in the vocabulary."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """The number of items in the vocabulary."""
+        return len(self.item_ids)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __repr__(self) -> str:
+        text = f"Triples({len(self)} scores of {self.n_users} users and {self.n_items} items"
+        if len(self):
+            density = len(self) / (self.n_users * self.n_items)
+            text += f", density {density:.3g}, scores {self.scores.min():g} to {self.scores.max():g}"
+        text += "" if self.times is None else ", with times"
+        return text + (f", {self.n_duplicates} duplicates merged)" if self.n_duplicates else ")")
+
+    def select(self, which: npt.ArrayLike | slice) -> Triples:
+        """Return some of the triples, under the same vocabularies.
+
+        Parameters
+        ----------
+        which : array_like of bool or int, or slice
+            A mask of shape (n,), or indices in the order wanted, or a slice.
+
+        Returns
+        -------
+        Triples
+            The chosen ones.
+        """
+        which = which if isinstance(which, slice) else np.asarray(which)
+        times = None if self.times is None else self.times[which]
+        return Triples(self.users[which], self.items[which], self.scores[which], times, self.user_ids, self.item_ids)
+
+    def concatenate(self, other: Triples) -> Triples:
+        """Return these triples, then those of `other`, its new ids after the present ones; a pair of both occurs twice.
+
+        Times are kept where both have them.
+        """
+        user_ids, users = self.user_ids.union(other.user_ids)
+        item_ids, items = self.item_ids.union(other.item_ids)
+        return Triples(
+            np.concatenate([self.users, users[other.users]]),
+            np.concatenate([self.items, items[other.items]]),
+            np.concatenate([self.scores, other.scores]),
+            None if self.times is None or other.times is None else np.concatenate([self.times, other.times]),
+            user_ids,
+            item_ids,
+        )
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return an Arrow table: user and item (ids), score (float32) and, if there are times, time (int64)."""
+        import pyarrow as pa
+
+        def ids(vocabulary: Ids, rows: Rows) -> Any:
+            kind = pa.int64() if vocabulary.is_integer else pa.large_string()
+            return pa.array(vocabulary.values, kind).take(pa.array(rows))
+
+        table = {
+            "user": ids(self.user_ids, self.users),
+            "item": ids(self.item_ids, self.items),
+            "score": pa.array(self.scores),
+        }
+        return pa.table(table if self.times is None else {**table, "time": pa.array(self.times)})
+
+    def split_random(self, fraction: float = 0.1, *, seed: int = 0) -> tuple[Triples, Triples]:
+        """Return (train, test), the test part drawn at random; see `mcfast.data.splits.random`."""
+        return splits.random(self, fraction, seed=seed)
+
+    def split_temporal(self, fraction: float | None = None, *, after: int | None = None) -> tuple[Triples, Triples]:
+        """Return (train, test), the test part being the latest; see `mcfast.data.splits.temporal`."""
+        return splits.temporal(self, fraction, after=after)
+
+    def split_leave_last(self, n: int = 1) -> tuple[Triples, Triples]:
+        """Return (train, test), the test part being each user's last `n`; see `mcfast.data.splits.leave_last`."""
+        return splits.leave_last(self, n)
+
+
+def from_columns(
+    given: dict[str, Any], names: Mapping[str, str], duplicates: Duplicates, threads: int | None
+) -> Triples:
+    """Make triples from the columns users, items, scores and, unless None, times.
+
+    Each column is taken out of `given` and dropped once it is converted, so that the memory of a table that only
+    `given` holds is freed on the way. `names` says what to call the columns in messages.
+    """
+    checks.choice(duplicates, "duplicates", get_args(Duplicates))
+    threads = checks.thread_count(threads)
+    users, user_ids = encode(given.pop("users"), names["users"], threads)
+    items, item_ids = encode(given.pop("items"), names["items"], threads)
+    scores = columns.scores(given.pop("scores"), names["scores"])
+    times = given.pop("times", None)
+    if times is not None:
+        times = columns.times(times, names["times"])
+    arrays = {"users": users, "items": items, "scores": scores} | ({} if times is None else {"times": times})
+    if len({len(array) for array in arrays.values()}) > 1:
+        got = ", ".join(f"{len(array)} {name}" for name, array in arrays.items())
+        raise ValueError(message(", ".join(names[name] for name in arrays), got, "as many of each"))
+    return _checked(Triples(users, items, scores, times, user_ids, item_ids), duplicates, threads)
+
+
+def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") -> Triples:
+    """Return what stands for triples as `Triples`.
+
+    Parameters
+    ----------
+    data : Triples, tuple, array_like, table or path
+        Triples, as they are; a tuple of arrays (users, items, scores) or (users, items, scores, times); an array of
+        shape (n, 3) or (n, 4) with such columns; a pandas, Polars or Arrow table, or a path to a CSV, TSV, Parquet or
+        Arrow file, with columns named user, item and score, and time if there are times.
+    threads : int, optional
+        Threads to use; all that the process may use by default.
+    name : str
+        The argument it came in, for messages.
+
+    Returns
+    -------
+    Triples
+        The last of duplicates is kept: see `Triples.from_arrays`.
+
+    Raises
+    ------
+    TypeError
+        `data` is none of these; a sparse matrix is not, since only `Triples.from_sparse` says what its rows are.
+    ValueError
+        What it holds is not right: see `Triples.from_arrays`.
+    """
+    if isinstance(data, Triples):
+        return data
+    if package(data) == "scipy":
+        raise TypeError(message(name, type(data).__name__, 'Triples.from_sparse(m, rows="users" or "items") of it'))
+    if isinstance(data, tuple):
+        if len(data) not in (3, 4):
+            raise ValueError(message(name, f"a tuple of {len(data)}", "(users, items, scores) or that and times"))
+        return Triples.from_arrays(*data, threads=threads)
+    if isinstance(data, np.ndarray) and data.dtype.names is None:
+        given = _columns_of_array(data, name)
+    elif tables.is_table(data):
+        given = tables.read(data, {"users": "user", "items": "item", "scores": "score"}, {"times": "time"})
+    else:
+        raise TypeError(message(name, type(data).__name__, _ACCEPTED))
+    return from_columns(given, {role: f"{role} of {name}" for role in given}, "last", threads)
+
+
+def _columns_of_array(data: npt.NDArray[Any], name: str) -> dict[str, Any]:
+    """Return the columns of an (n, 3) or (n, 4) array, ids as integers: one dtype holds them and the scores."""
+    if data.ndim != 2 or data.shape[1] not in (3, 4):
+        raise ValueError(message(name, f"an array of shape {data.shape}", "shape (n, 3), or (n, 4) with times"))
+    given: dict[str, Any] = dict(zip(("users", "items", "scores", "times"), data.T, strict=False))
+    if data.dtype.kind == "f":
+        for role in ("users", "items"):
+            given[role] = columns.whole(given[role], f"{role} of {name}", "whole numbers as ids")
+    return given
+
+
+def _ids_of_axis(ids: Any, name: str, size: int) -> Ids:
+    """Return the ids of the rows or columns of a matrix; their numbers where none are given."""
+    if ids is None:
+        return Ids(np.arange(size))
+    rows, distinct = encode(ids, name)
+    if len(rows) != size or len(distinct) != size:
+        raise ValueError(message(name, f"{len(rows)} ids, {len(distinct)} of them distinct", f"{size} distinct ones"))
+    return distinct
+
+
+def _checked(triples: Triples, duplicates: Duplicates, threads: int) -> Triples:
+    """Return triples that are not empty, with every pair once."""
+    if not len(triples):
+        raise ValueError(message("data", "no rows", "at least one triple"))
+    n_repeated, first = _core.first_of_pair(triples.users, triples.items, triples.n_users, triples.n_items, threads)
+    if not n_repeated:
+        return triples
+    if duplicates == "error":
+        row = int(np.flatnonzero(first != np.arange(len(first)))[0])
+        pair = f"user {triples.user_ids.values[triples.users[row]]}, item {triples.item_ids.values[triples.items[row]]}"
+        got = f"{n_repeated} repeated pairs, the first one in row {row} ({pair})"
+        raise ValueError(message("duplicates", got, 'each pair once, or "last", "mean" or "sum"'))
+    return replace(_merged(triples, first, duplicates), n_duplicates=n_repeated)
+
+
+def _merged(triples: Triples, first: npt.NDArray[np.int64], duplicates: Duplicates) -> Triples:
+    """Merge the triples that repeat a pair into its first one; `first` gives that for each triple."""
+    is_first = first == np.arange(len(first))
+    repeats = np.flatnonzero(~is_first)
+    heads = np.unique(first[repeats])
+    # The triples of pairs that occur more than once, in order, and which of the heads each belongs to.
+    members = np.sort(np.concatenate([heads, repeats]))
+    group = np.searchsorted(heads, first[members])
+
+    scores, times = triples.scores.copy(), triples.times
+    if times is not None:
+        times = times.copy()
+        latest = np.full(len(heads), np.iinfo(np.int64).min)
+        np.maximum.at(latest, group, times[members])
+        candidate = times[members] == latest[group]
+        times[heads] = latest
+    else:
+        candidate = np.ones(len(members), bool)
+    if duplicates == "last":
+        last = np.zeros(len(heads), np.int64)
+        np.maximum.at(last, group[candidate], members[candidate])
+        scores[heads] = scores[last]
+    else:
+        total = np.bincount(group, weights=scores[members])
+        scores[heads] = checks.floats(total / np.bincount(group) if duplicates == "mean" else total, "scores", (None,))
+    return replace(triples, scores=scores, times=times).select(is_first)
