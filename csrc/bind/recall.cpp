@@ -4,39 +4,90 @@
 namespace mcfast::bind {
 namespace {
 
-py::tuple search(const recall::Exact& index, const Array<float>& queries, int64_t k,
-                 const std::optional<Array<int64_t>>& exclude_indptr, const std::optional<Array<int32_t>>& exclude_rows,
-                 const std::optional<Array<uint8_t>>& allow, int threads) {
-    const int64_t n = queries.shape(0);
-    Array<int64_t> rows(std::vector<py::ssize_t>{n, k}), counts(n);
-    Array<float> scores(std::vector<py::ssize_t>{n, k});
-    const recall::Filter filter{data_or_null(exclude_indptr), data_or_null(exclude_rows), data_or_null(allow)};
-    int64_t *to_rows = rows.mutable_data(), *to_counts = counts.mutable_data();
-    float* to_scores = scores.mutable_data();
+using recall::Answers;
+using recall::Exact;
+using recall::Filter;
+using recall::Metric;
+using OptionalIndptr = std::optional<Array<int64_t>>;
+using OptionalRows = std::optional<Array<int32_t>>;
+using OptionalMask = std::optional<Array<uint8_t>>;
+
+Metric metric_named(const std::string& name) {
+    if (name == "ip") return Metric::ip;
+    if (name == "l2") return Metric::l2;
+    throw py::value_error("metric: unknown name '" + name + "'");
+}
+
+// Calls fn(filter, answers) without the GIL and returns (rows, scores, counts).
+template <class Fn>
+py::tuple answer(int64_t n_queries, int64_t k, const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows,
+                 const OptionalMask& allow, Fn&& fn) {
+    Array<int64_t> rows(std::vector<py::ssize_t>{n_queries, k}), counts(n_queries);
+    Array<float> scores(std::vector<py::ssize_t>{n_queries, k});
+    const Filter filter{data_or_null(exclude_indptr), data_or_null(exclude_rows), data_or_null(allow)};
+    const Answers answers{k, rows.mutable_data(), scores.mutable_data(), counts.mutable_data()};
     {
         py::gil_scoped_release release;
-        index.search(queries.data(), n, k, filter, threads, to_rows, to_scores, to_counts);
+        fn(filter, answers);
     }
     return py::make_tuple(std::move(rows), std::move(scores), std::move(counts));
 }
 
-std::unique_ptr<recall::Exact> build(const Array<float>& rows, const std::optional<Array<float>>& offsets,
-                                     int threads) {
+std::unique_ptr<Exact> build(const Array<float>& rows, const std::optional<Array<float>>& offsets, int threads,
+                             const std::string& metric) {
     const float *from = rows.data(), *item_offsets = data_or_null(offsets);
     const int64_t n = rows.shape(0), width = rows.shape(1);
+    const Metric by = metric_named(metric);
     py::gil_scoped_release release;
-    return std::make_unique<recall::Exact>(from, n, width, item_offsets, threads);
+    return std::make_unique<Exact>(from, n, width, item_offsets, threads, by);
+}
+
+py::tuple search(const Exact& index, const Array<float>& queries, int64_t k, const OptionalIndptr& exclude_indptr,
+                 const OptionalRows& exclude_rows, const OptionalMask& allow, int threads) {
+    const float* const from = queries.data();
+    const int64_t n = queries.shape(0);
+    return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
+        index.search(from, n, k, filter, threads, to.rows, to.scores, to.counts);
+    });
+}
+
+py::tuple rank(const Array<float>& rows, const std::optional<Array<float>>& offsets, const std::string& metric,
+               const Array<float>& queries, const Array<int64_t>& candidates, int64_t k,
+               const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows, const OptionalMask& allow,
+               int threads) {
+    const recall::Items items{rows.data(), rows.shape(0), rows.shape(1), data_or_null(offsets), metric_named(metric)};
+    const float* const from = queries.data();
+    const int64_t* const among = candidates.data();
+    const int64_t n = queries.shape(0), n_candidates = candidates.shape(1);
+    return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
+        recall::rank(items, from, n, among, n_candidates, filter, threads, to);
+    });
+}
+
+Array<float> unit_rows(const Array<float>& rows, int threads) {
+    const int64_t n = rows.shape(0), width = rows.shape(1);
+    Array<float> out(std::vector<py::ssize_t>{n, width});
+    const float* const from = rows.data();
+    float* const to = out.mutable_data();
+    py::gil_scoped_release release;
+    recall::unit_rows(from, n, width, threads, to);
+    return out;
 }
 
 }  // namespace
 
 void register_recall(py::module_& m) {
-    py::class_<recall::Exact>(m, "Exact")
+    py::class_<Exact>(m, "Exact")
         .def(py::init(&build), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("threads"),
-             py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
-        .def_property_readonly("size", &recall::Exact::size)
+             py::arg("metric") = "ip", py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
+        .def_property_readonly("size", [](const Exact& index) { return index.items().n; })
         .def("search", search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude_indptr").noconvert(),
              py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(), py::arg("threads"));
+    m.def("rank", rank, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
+          py::arg("queries").noconvert(), py::arg("candidates").noconvert(), py::arg("k"),
+          py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),
+          py::arg("threads"));
+    m.def("unit_rows", unit_rows, py::arg("rows").noconvert(), py::arg("threads"));
 }
 
 }  // namespace mcfast::bind

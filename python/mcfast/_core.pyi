@@ -43,8 +43,22 @@ def ranking_measures(
     threads: int,
 ) -> list[dict[str, float]]: ...
 
+def rank(
+    rows: _Floats,
+    offsets: _Floats | None,
+    metric: str,
+    queries: _Floats,
+    candidates: _Int64s,
+    k: int,
+    exclude_indptr: _Int64s | None,
+    exclude_rows: _Int32s | None,
+    allow: _Bytes | None,
+    threads: int,
+) -> tuple[_Int64s, _Floats, _Int64s]: ...
+def unit_rows(rows: _Floats, threads: int) -> _Floats: ...
+
 class Exact:
-    def __init__(self, rows: _Floats, offsets: _Floats | None, threads: int) -> None: ...
+    def __init__(self, rows: _Floats, offsets: _Floats | None, threads: int, metric: str = "ip") -> None: ...
     @property
     def size(self) -> int: ...
     def search(

@@ -1,0 +1,39 @@
+// The items that are searched, and the one score that is ever returned for them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace mcfast::recall {
+
+enum class Metric { ip, l2 };  // cosine is ip between unit rows
+
+// Pointers to `n` rows of `width` floats, padded with zeros, and to an offset an item (null for 0; ip only).
+struct Items {
+    const float* rows;
+    int64_t n, width;
+    const float* offsets;
+    Metric metric;
+
+    const float* row(int64_t i) const { return rows + i * width; }
+    float offset(int64_t i) const { return offsets ? offsets[i] : 0; }
+
+    static double dot(const float* a, const float* b, int64_t width) {
+        return kernels::active().score->dot(a, b, width);
+    }
+
+    // ip: fl32(<a, b> + c_b). l2: minus the squared distance, fl32(2 <a, b> - <b, b> - <a, a>), where `query_square` is
+    // <a, a>; never above 0, which the rounding of the float64 sums might else allow. Both from canonical dot products.
+    float score(const float* query, double query_square, int64_t i) const {
+        if (metric == Metric::ip) return kernels::active().score->score(query, row(i), width, offset(i));
+        const double score = 2 * dot(query, row(i), width) - dot(row(i), row(i), width) - query_square;
+        return static_cast<float>(std::min(score, 0.0));
+    }
+};
+
+// Writes each row divided by its length, computed in float64 and rounded to fp32; rows of zeros stay.
+void unit_rows(const float* rows, int64_t n, int64_t width, int threads, float* to);
+
+}  // namespace mcfast::recall

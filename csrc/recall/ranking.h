@@ -1,0 +1,40 @@
+// From candidates to the answer: the rows a query may get, in order of the canonical score.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "recall/items.h"
+
+namespace mcfast::recall {
+
+// Rows that a query may not get. All parts are optional.
+struct Filter {
+    const int64_t* exclude_indptr = nullptr;  // CSR over the queries; rows sorted inside a query
+    const int32_t* exclude_rows = nullptr;
+    const uint8_t* allow = nullptr;  // one byte a row, not 0: may be returned
+
+    bool allows(int64_t query, int64_t row) const {
+        if (allow && !allow[row]) return false;
+        if (!exclude_indptr) return true;
+        return !std::binary_search(exclude_rows + exclude_indptr[query], exclude_rows + exclude_indptr[query + 1], row);
+    }
+};
+
+// What a search writes: k rows and scores a query, best first, padded with -1 and -inf, and how many are real.
+struct Answers {
+    int64_t k;
+    int64_t* rows;
+    float* scores;
+    int64_t* counts;
+
+    // Writes the best of `scored`, ties to the lower row; reorders it.
+    void write(int64_t query, std::vector<kernels::Hit>& scored) const;
+};
+
+// Answers with the best of given candidates: `n_candidates` distinct rows a query, in any order, -1 where there is
+// none.
+void rank(const Items& items, const float* queries, int64_t n_queries, const int64_t* candidates, int64_t n_candidates,
+          const Filter& filter, int threads, const Answers& answers);
+
+}  // namespace mcfast::recall
