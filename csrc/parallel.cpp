@@ -24,7 +24,7 @@
 namespace mcfast::parallel {
 namespace {
 
-// Keeps the first exception of a region and tells the workers to take no more work.
+// Keeps the first exception of a region.
 class FirstException {
 public:
     template <class Fn>
@@ -34,10 +34,8 @@ public:
         } catch (...) {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!exception_) exception_ = std::current_exception();
-            failed_.store(true, std::memory_order_relaxed);
         }
     }
-    bool failed() const { return failed_.load(std::memory_order_relaxed); }
     void rethrow() {
         if (exception_) std::rethrow_exception(exception_);
     }
@@ -45,7 +43,6 @@ public:
 private:
     std::mutex mutex_;
     std::exception_ptr exception_;
-    std::atomic<bool> failed_{false};
 };
 
 int affinity() {

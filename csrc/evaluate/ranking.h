@@ -25,7 +25,7 @@ struct Measures {
     double hit_rate = 0;       // 1 where there is a hit
 };
 
-// One Measures a cut, the users added in a fixed order.
+// One Measures a cut, the users added in a fixed order. Cuts must rise.
 std::vector<Measures> measure(const Lists& lists, const std::vector<int64_t>& cuts, int threads);
 
 }  // namespace mcfast::evaluate

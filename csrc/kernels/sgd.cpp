@@ -17,6 +17,9 @@ namespace {
 constexpr int64_t max_registers_row = 128;  // floats; wider rows stay in memory
 constexpr int prefetch_distance = 6;        // samples
 
+// A square that comes from a difference: rounding may take it below zero.
+inline float positive(float x) { return x > 0 ? x : 0; }
+
 // Vectors in a row: N where it is known to the compiler, else read from the step.
 template <class LossFn, int N>
 double block(const Block& b, const Step& step) {
@@ -60,8 +63,8 @@ double block(const Block& b, const Step& step) {
                                     item_state.bias_step};
             const f4 steps = rates / square_root(accumulated);
             const float cross = 2 * e * lambda * products[0];
-            user_state.factor_step += mean * (e * e * products[1] - cross + lambda * lambda * products[2]);
-            item_state.factor_step += mean * (e * e * products[2] - cross + lambda * lambda * products[1]);
+            user_state.factor_step += mean * positive(e * e * products[1] - cross + lambda * lambda * products[2]);
+            item_state.factor_step += mean * positive(e * e * products[2] - cross + lambda * lambda * products[1]);
 
             const vf keep_p = broadcast(1 - steps[0] * lambda), add_q = broadcast(steps[0] * e);
             const vf keep_q = broadcast(1 - steps[1] * lambda), add_p = broadcast(steps[1] * e);

@@ -64,8 +64,11 @@ Exact::Exact(const float* rows, int64_t n, int64_t width, const float* offsets, 
 //
 // The float64 arithmetic of S is off by about m 2^-53 of the same terms; that, and products of two small errors, are in
 // the factor 1.01.
+//
+// Where a sum of the scan may overflow on its way, nothing bounds the error.
 double Exact::error(double query_norm) const {
     const double u = 0x1p-24, m = static_cast<double>(items_.width), product = query_norm * max_norm_;
+    if (product + max_offset_ > 0x1p126) return std::numeric_limits<double>::infinity();
     const double scan = (m * u / (1 - m * u) + u) * product + u * max_offset_ + m * 0x1p-149;
     const double reach = query_norm + max_norm_;
     const double canonical =

@@ -44,7 +44,8 @@ Axis make_axis(const std::vector<int64_t>& count, int64_t n, int64_t stripes, in
         const int32_t row = order[static_cast<size_t>(place)];
         axis.position[static_cast<size_t>(row)] = static_cast<int32_t>(place);
         seen += count[static_cast<size_t>(row)];
-        const bool due = seen * stripes >= n * static_cast<int64_t>(axis.cuts.size());
+        const auto stripe = static_cast<int64_t>(axis.cuts.size());
+        const bool due = stripe < stripes && seen * stripes >= n * stripe;
         const bool full = place + 1 - axis.cuts.back() >= max_rows;
         if ((due || full) && place + 1 < n_rows) axis.cuts.push_back(static_cast<int32_t>(place + 1));
     }
