@@ -1,0 +1,156 @@
+#include "train/grid.h"
+
+#include <algorithm>
+
+#include "support.h"
+
+namespace mcfast::test {
+namespace {
+
+using train::Axis;
+using train::Grid;
+using train::Shape;
+
+// Triples whose score is their index; popular rows have low numbers.
+struct Data {
+    std::vector<int32_t> users, items;
+    std::vector<float> scores;
+    int32_t n_users, n_items;
+
+    Data(int64_t n, int32_t n_users, int32_t n_items) : n_users(n_users), n_items(n_items) {
+        Random random(1);
+        for (int64_t i = 0; i < n; ++i) {
+            users.push_back(row(random, n_users));
+            items.push_back(row(random, n_items));
+            scores.push_back(static_cast<float>(i));
+        }
+    }
+    train::Triples triples() const {
+        return {users.data(), items.data(), scores.data(), static_cast<int64_t>(users.size()), n_users, n_items};
+    }
+
+private:
+    static int32_t row(Random& random, int32_t n) {
+        return std::min(n - 1, static_cast<int32_t>(static_cast<double>(n) * std::pow(uniform(random, 0, 1), 3)));
+    }
+};
+
+std::vector<int32_t> rows_by_place(const Axis& axis) {
+    std::vector<int32_t> rows(axis.position.size(), -1);
+    for (size_t r = 0; r < rows.size(); ++r) rows[static_cast<size_t>(axis.position[r])] = static_cast<int32_t>(r);
+    EXPECT_EQ(std::count(rows.begin(), rows.end(), -1), 0) << "positions are no permutation";
+    return rows;
+}
+
+void check_axis(const Axis& axis, int32_t n_rows, int64_t wanted) {
+    EXPECT_EQ(axis.cuts.front(), 0);
+    EXPECT_EQ(axis.cuts.back(), n_rows);
+    for (size_t s = 0; s + 1 < axis.cuts.size(); ++s) {
+        EXPECT_LT(axis.cuts[s], axis.cuts[s + 1]);
+        EXPECT_LE(axis.cuts[s + 1] - axis.cuts[s], 65536);
+    }
+    EXPECT_LE(axis.stripes(), std::max(wanted, n_rows / int64_t{65536} + wanted));
+}
+
+// Every triple stands once, in the block of its rows, by user, and for one user in the order of the triples.
+void check(const Data& data, Shape shape, int threads) {
+    SCOPED_TRACE(::testing::Message() << data.users.size() << " triples, " << data.n_users << " x " << data.n_items
+                                      << ", stripes " << shape.user_stripes << " x " << shape.item_stripes << ", "
+                                      << threads << " threads");
+    const Grid grid(data.triples(), shape, 0, 1, threads);
+    check_axis(grid.users(), data.n_users, shape.user_stripes);
+    check_axis(grid.items(), data.n_items, shape.item_stripes);
+    const auto users = rows_by_place(grid.users()), items = rows_by_place(grid.items());
+    std::vector<int> seen(data.users.size());
+    ASSERT_EQ(grid.n_samples(), static_cast<int64_t>(seen.size()));
+    for (int32_t u = 0; u < grid.users().stripes(); ++u)
+        for (int32_t c = 0; c < grid.items().stripes(); ++c) {
+            const int64_t b = grid.block(u, c);
+            const kernels::Sample* previous = nullptr;
+            for (const kernels::Sample *s = grid.samples(b), *end = s + grid.size(b); s != end; previous = s++) {
+                const auto i = static_cast<size_t>(s->score);
+                ++seen[i];
+                EXPECT_EQ(users[static_cast<size_t>(grid.users().cuts[static_cast<size_t>(u)] + s->user)],
+                          data.users[i]);
+                EXPECT_EQ(items[static_cast<size_t>(grid.items().cuts[static_cast<size_t>(c)] + s->item)],
+                          data.items[i]);
+                const bool in_order =
+                    !previous || previous->user < s->user || (previous->user == s->user && previous->score < s->score);
+                EXPECT_TRUE(in_order);
+            }
+        }
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<int64_t>(seen.size()));
+}
+
+TEST(Grid, EveryTripleOnceInItsBlock) {
+    for (const int threads : {1, 2, 7}) {
+        check(Data(5000, 300, 200), {7, 5}, threads);
+        check(Data(3, 2, 2), {64, 32}, threads);
+        check(Data(200, 1, 50), {8, 8}, threads);
+        check(Data(200, 50, 1), {8, 8}, threads);
+        check(Data(1, 1, 1), {1, 1}, threads);
+        check(Data(300, 20, 10), {1, 1}, threads);
+    }
+}
+
+TEST(Grid, StripesHaveAtMost65536Rows) {
+    const Data data(40000, 150000, 70000);
+    check(data, {1, 1}, 2);
+    const Grid grid(data.triples(), {1, 1}, 0, 1, 1);
+    EXPECT_EQ(grid.users().stripes(), 3);
+    EXPECT_EQ(grid.items().stripes(), 2);
+}
+
+TEST(Grid, RowsWithoutTriplesMakeNoStripeOfTheirOwn) {
+    const Data few(10, 4, 4);
+    for (const int32_t n : {50, 1000}) {
+        train::Triples triples = few.triples();
+        triples.n_users = triples.n_items = n;
+        const Grid grid(triples, {1, 3}, 0, 1, 1);
+        EXPECT_EQ(grid.users().stripes(), 1);
+        EXPECT_LE(grid.items().stripes(), 3);
+    }
+}
+
+TEST(Grid, StripesAreBalanced) {
+    const Data data(100000, 5000, 3000);
+    const Grid grid(data.triples(), {16, 8}, 0, 1, 1);
+    EXPECT_EQ(grid.users().stripes(), 16);
+    EXPECT_EQ(grid.items().stripes(), 8);
+    std::vector<int64_t> of_user(5000);
+    for (const int32_t u : data.users) ++of_user[static_cast<size_t>(u)];
+    const int64_t largest_row = *std::max_element(of_user.begin(), of_user.end());
+    for (int32_t u = 0; u < 16; ++u) {
+        int64_t size = 0;
+        for (int32_t c = 0; c < 8; ++c) size += grid.size(grid.block(u, c));
+        EXPECT_NEAR(static_cast<double>(size), 100000.0 / 16, static_cast<double>(largest_row));
+    }
+}
+
+TEST(Grid, ScoresAreCentredAndScaled) {
+    const Data data(100, 10, 10);
+    const Grid grid(data.triples(), {1, 1}, 50, 4, 1);
+    std::vector<float> scores;
+    for (int64_t i = 0; i < 100; ++i) scores.push_back(grid.samples(0)[i].score);
+    std::sort(scores.begin(), scores.end());
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(scores[static_cast<size_t>(i)], (static_cast<float>(i) - 50) / 4);
+}
+
+TEST(Grid, DefaultShape) {
+    const auto shape = [](int64_t n, int64_t users, int64_t items, int64_t width) {
+        const Shape s = train::default_shape(n, users, items, width);
+        return std::pair(s.user_stripes, s.item_stripes);
+    };
+    EXPECT_EQ(shape(18'000'000, 138'000, 27'000, 64), std::pair(int64_t{64}, int64_t{32}));
+    EXPECT_EQ(shape(1, 1, 1, 16), std::pair(int64_t{1}, int64_t{1}));
+    EXPECT_EQ(shape(18'000'000, 1, 27'000, 64).first, 1);
+    EXPECT_EQ(shape(18'000'000, 138'000, 1, 64).second, 1);
+    const auto few = shape(90'000, 943, 1682, 64);
+    EXPECT_GE(90'000 / (few.first * few.second), 8000);
+    const auto many_items = shape(20'000'000, 100'000, 1'000'000, 128);
+    EXPECT_LE(1'000'000 / many_items.second * 512, 512 << 10);
+    EXPECT_GE(many_items.first, 16);
+}
+
+}  // namespace
+}  // namespace mcfast::test
