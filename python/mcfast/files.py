@@ -173,16 +173,12 @@ def write_text(file: Path, text: str) -> None:
     _sync_directory(file.parent)
 
 
-def _claim(path: Path, kind: Kind) -> bool:
-    """Make the directory, or see that what stands there may be replaced. Returns whether it was made."""
-    try:
-        path.mkdir()
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        raise FormatError(f"{path}: the folder {path.parent} does not exist") from None
-    else:
-        return True
+def check_place(path: Path, kind: Kind) -> None:
+    """Raise FormatError unless `write` may put a directory of this kind there: nothing stands there, or one like it."""
+    if not path.parent.is_dir():
+        raise FormatError(f"{path}: the folder {path.parent} does not exist")
+    if not path.exists():
+        return
     if not path.is_dir():
         raise FormatError(f"{path}: a file stands there, not a directory")
     if (path / MANIFEST).exists():
@@ -190,7 +186,16 @@ def _claim(path: Path, kind: Kind) -> bool:
             read_manifest(path, kind)
     elif strangers := [p.name for p in path.iterdir() if not p.name.startswith((_ARRAYS, MANIFEST))]:
         raise FormatError(f"{path}: not a {kind.name}, and not empty ({strangers[0]!r}): choose another directory")
-    return False
+
+
+def _claim(path: Path, kind: Kind) -> bool:
+    """Make the directory, or see that what stands there may be replaced. Returns whether it was made."""
+    check_place(path, kind)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
