@@ -12,7 +12,8 @@
 namespace mcfast::recall {
 
 // Collects hits of approximate scores, each at most `error` from the exact one. A row whose approximate score is below
-// (k-th best) - 2 error cannot be among the k best: k rows have an exact score above its own.
+// (k-th best) - 2 error cannot be among the k best: k rows have an exact score above its own. An infinite error keeps
+// all.
 class Candidates {
 public:
     Candidates(int64_t k, double error)
@@ -34,24 +35,19 @@ public:
 
 private:
     void cut() {
-        using kernels::Hit;
-        if (hits_.size() <= k_ || k_ == 0) return;
-        // NaN (an overflow of the approximation) counts as largest, and is never cut.
-        const auto better = [](const Hit& a, const Hit& b) {
-            return a.score > b.score || (std::isnan(a.score) && !std::isnan(b.score));
-        };
+        if (hits_.size() <= k_ || k_ == 0 || !std::isfinite(error_)) return;
+        const auto better = [](const kernels::Hit& x, const kernels::Hit& y) { return x.score > y.score; };
         std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(k_) - 1, hits_.end(), better);
         threshold_ = rounded_down(hits_[k_ - 1].score - 2 * error_);
-        hits_.erase(std::remove_if(hits_.begin(), hits_.end(), [&](const Hit& h) { return h.score < threshold_; }),
-                    hits_.end());
+        hits_.erase(
+            std::remove_if(hits_.begin(), hits_.end(), [&](const kernels::Hit& h) { return h.score < threshold_; }),
+            hits_.end());
         full_ = std::max(full_, 2 * hits_.size());
     }
 
     static float rounded_down(double x) {
-        constexpr float lowest = -std::numeric_limits<float>::infinity();
-        if (!std::isfinite(x)) return lowest;
         const auto f = static_cast<float>(x);
-        return static_cast<double>(f) > x ? std::nextafterf(f, lowest) : f;
+        return static_cast<double>(f) > x ? std::nextafterf(f, -std::numeric_limits<float>::infinity()) : f;
     }
 
     size_t k_;

@@ -56,23 +56,22 @@ Exact::Exact(const float* rows, int64_t n, int64_t width, const float* offsets, 
 // Accuracy and Stability of Numerical Algorithms, 3.1); adding the offset rounds by u (|a| B + C); each product below
 // the normal range loses 2^-149.
 //
-// ip: S itself is rounded by u |S| <= u (|a| B + C).
+// ip: |S| <= |a| B + C, and S itself is rounded by u |S|.
 //
-// l2: the scan approximates <a, b> - |b|^2 / 2 and is compared with (S + |a|^2) / 2, which orders the items of a query
-// as S does, since |a|^2 is one number for all. Its offset is rounded by u C. S is rounded by u |S|, of which half
-// counts, and |S| <= (|a| + B)^2. That S is cut at 0 moves it towards the true value.
+// l2: |S| <= (|a| + B)^2. The scan approximates <a, b> - |b|^2 / 2, so it is compared with (S + |a|^2) / 2, which
+// orders the items of a query as S does, |a|^2 being one number for all. The scan's offset is rounded by u C, and S by
+// u |S|, of which half counts. Where S is cut at 0, it moves towards the true value.
 //
 // The float64 arithmetic of S is off by about m 2^-53 of the same terms; that, and products of two small errors, are in
-// the factor 1.01.
-//
-// Where a sum of the scan may overflow on its way, nothing bounds the error.
+// the factor 1.01. Where |S| or a sum of the scan may leave the range of fp32, no bound holds.
 double Exact::error(double query_norm) const {
-    const double u = 0x1p-24, m = static_cast<double>(items_.width), product = query_norm * max_norm_;
-    if (product + max_offset_ > 0x1p126) return std::numeric_limits<double>::infinity();
+    const bool ip = items_.metric == Metric::ip;
+    const double u = 0x1p-24, m = static_cast<double>(items_.width);
+    const double product = query_norm * max_norm_, reach = query_norm + max_norm_;
+    const double largest = ip ? product + max_offset_ : reach * reach;
+    if (!(1.01 * largest < std::numeric_limits<float>::max())) return std::numeric_limits<double>::infinity();
     const double scan = (m * u / (1 - m * u) + u) * product + u * max_offset_ + m * 0x1p-149;
-    const double reach = query_norm + max_norm_;
-    const double canonical =
-        items_.metric == Metric::ip ? u * (product + max_offset_) : u * (max_offset_ + reach * reach / 2);
+    const double canonical = ip ? u * largest : u * (max_offset_ + largest / 2);
     return 1.01 * (scan + canonical);
 }
 
