@@ -39,6 +39,12 @@ def plain(values: Any) -> Any:
     return pa.chunked_array([values]) if pa is not None and isinstance(values, pa.Array) else values
 
 
+def release_unused() -> None:
+    """Give memory that Arrow has freed, and kept for itself, back to the system."""
+    if pa := sys.modules.get("pyarrow"):
+        pa.default_memory_pool().release_unused()
+
+
 def check_no_nulls(values: Any, name: str, expected: str) -> None:
     """Raise if an Arrow chunked array has a null, naming the first one's row."""
     if values.null_count:

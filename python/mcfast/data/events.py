@@ -37,8 +37,8 @@ def score_events(
 ) -> Triples:
     """Score the interest that events show: by default one point each for click, like, collect and share, so 0..4.
 
-    The score of a pair (user, item) is the sum of the points of its actions, each counted once however often it happened.
-    A pair that was exposed and nothing more has the score of an exposure, 0. An action counts with or without an exposure.
+    The score of a pair (user, item) is the sum of the points of its actions, each counted once however often it
+    happened: 0 for one that was exposed and nothing more. An action counts with or without an exposure.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def score_events(
         Of a wide log, one row an exposure: the columns, bools or 0 and 1, that say which actions followed it, mapped to
         the names of these; in a list, columns that are named after them. Either this or `event` is to be given.
     points : mapping, optional
-        Points for each action, instead of ``{"exposure": 0, "click": 1, "like": 1, "collect": 1, "share": 1}``. The rows
-        of a wide log earn those of "exposure", if any.
+        Points for each action, instead of ``{"exposure": 0, "click": 1, "like": 1, "collect": 1, "share": 1}``. Every
+        row of a wide log earns those of "exposure", if any.
     ignore : collection
         Actions to leave out. Users, items and pairs that have no other do not appear.
     time : str or int, optional
@@ -85,45 +85,67 @@ def score_events(
     threads = checks.thread_count(threads)
     table = {name: checks.real(value, f"points[{name!r}]") for name, value in (points or POINTS).items()}
     ignored = {ignore} if isinstance(ignore, str) else set(ignore)
+    flags = _named(actions, table, ignored)
 
-    wanted: dict[str, Column] = {"users": user, "items": item}
-    if time is not None:
-        wanted["times"] = time
-    if event is not None:
-        wanted["event"] = event
-        flags = {}
-    else:
-        named = dict(actions) if isinstance(actions, Mapping) else {name: name for name in actions or ()}
-        _check_known(named.values(), table, ignored, "actions")
-        flags = {column: action for column, action in named.items() if action not in ignored}
-        wanted |= {f"action {column}": column for column in flags}
-    given = tables.read(source, wanted, numbers=(), separator=separator, header=header, threads=threads)
-
+    wanted = {
+        "users": user,
+        "items": item,
+        "times": time,
+        "event": event,
+        **{_role(column): column for column in flags},
+    }
+    chosen = {role: column for role, column in wanted.items() if column is not None}
+    given = tables.read(source, chosen, numbers=(), separator=separator, header=header, threads=threads)
     users, user_ids = encode(given.pop("users"), f"column {user!r}", threads)
     items, item_ids = encode(given.pop("items"), f"column {item!r}", threads)
-    times = columns.times(given.pop("times"), f"column {time!r}") if time is not None else None
+    times = None if time is None else columns.times(given.pop("times"), f"column {time!r}")
     if event is not None:
         codes, names = encode(given.pop("event"), f"column {event!r}", threads)
         _check_known(names.values.tolist(), table, ignored, f"column {event!r}")
-        counted = np.array([name not in ignored for name in names.values], bool)
-        if not counted.all():
-            kept = counted[codes]
+        kept = ~np.isin(codes, [code for code, name in enumerate(names.values.tolist()) if name in ignored])
+        if not kept.all():
             codes, times = codes[kept], None if times is None else times[kept]
-            users, user_ids = _kept(users, user_ids, kept, threads)
-            items, item_ids = _kept(items, item_ids, kept, threads)
-        happened = {name: codes == code for code, name in enumerate(names.values.tolist()) if counted[code]}
+            users, user_ids = _only(users[kept], user_ids, threads)
+            items, item_ids = _only(items[kept], item_ids, threads)
+        happened = {name: codes == code for code, name in enumerate(names.values.tolist())}
     else:
-        happened = {EXPOSURE: np.ones(len(users), bool)} if EXPOSURE in table else {}
+        happened = {EXPOSURE: np.ones(len(users), bool)}
         for column, action in flags.items():
-            mask = _flags(given.pop(f"action {column}"), f"column {column!r}")
+            mask = _zero_or_one(given.pop(_role(column)), f"column {column!r}")
             happened[action] = happened[action] | mask if action in happened else mask
     if not len(users):
         raise ValueError(message("source", "no events", "at least one that is not ignored"))
 
     # In the table's order, so that a sum of fractions does not depend on the order of the events.
     scored = [(value, happened[action]) for action, value in table.items() if action in happened]
-    first, scores, times = _by_pair(users, items, len(user_ids), len(item_ids), scored, times, threads)
-    return Triples(users[first], items[first], scores, times, user_ids, item_ids)
+    first, pair = _pairs(users, items, len(user_ids), len(item_ids), threads)
+    scores = np.zeros(len(first))
+    for value, mask in scored:
+        once = np.zeros(len(first), bool)
+        once[pair[mask]] = True
+        scores += value * once
+    if times is not None:
+        last = times[first]
+        np.maximum.at(last, pair, times)
+        times = last
+    return Triples(users[first], items[first], checks.floats(scores, "points", (None,)), times, user_ids, item_ids)
+
+
+def _named(
+    actions: Mapping[str, str] | Sequence[str] | None, table: Mapping[Any, float], ignored: set[Any]
+) -> dict[str, str]:
+    """Return the action that each column of a wide log tells of, without those ignored."""
+    if actions is None:
+        return {}
+    if isinstance(actions, str):
+        raise TypeError(message("actions", actions, "a mapping from columns to actions, or a list of columns"))
+    named = dict(actions) if isinstance(actions, Mapping) else {name: name for name in actions}
+    _check_known(named.values(), table, ignored, "actions")
+    return {column: action for column, action in named.items() if action not in ignored}
+
+
+def _role(column: str) -> str:
+    return f"action {column}"
 
 
 def _check_known(names: Iterable[Any], table: Mapping[Any, float], ignored: set[Any], name: str) -> None:
@@ -134,44 +156,28 @@ def _check_known(names: Iterable[Any], table: Mapping[Any, float], ignored: set[
         raise ValueError(message(name, f"the actions {shown}", f"those in the table of points ({known}) or in ignore"))
 
 
-def _kept(rows: Rows, ids: Ids, kept: Mask, threads: int) -> tuple[Rows, Ids]:
-    """Return the kept rows, numbered anew, and the ids that they still use."""
-    rows, used = _core.encode([rows[kept].astype(np.int64)], threads)
+def _only(rows: Rows, ids: Ids, threads: int) -> tuple[Rows, Ids]:
+    """Number rows anew, over the ids that they use."""
+    rows, used = _core.encode([rows.astype(np.int64)], threads)
     return rows, Ids(ids.take(used))
 
 
-def _flags(values: Any, name: str) -> Mask:
+def _zero_or_one(values: Any, name: str) -> Mask:
     numbers = columns.scores(values, name)
-    wrong = np.flatnonzero((numbers != 0) & (numbers != 1))
+    mask: Mask = numbers == 1
+    wrong = np.flatnonzero(~mask & (numbers != 0))
     if len(wrong):
         raise ValueError(message(name, f"{numbers[wrong[0]]:g} in row {wrong[0]}", "0 or 1"))
-    return numbers != 0
+    return mask
 
 
-def _by_pair(
-    users: Rows,
-    items: Rows,
-    n_users: int,
-    n_items: int,
-    scored: list[tuple[float, Mask]],
-    times: npt.NDArray[np.int64] | None,
-    threads: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64] | None]:
-    """Return for each pair its first event, the points of what happened to it, and its last time."""
+def _pairs(
+    users: Rows, items: Rows, n_users: int, n_items: int, threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first event of each pair, and the pair of each event."""
     everything = np.arange(len(users))
     n_repeated, first_of = _core.first_of_pair(users, items, n_users, n_items, threads)
     if not n_repeated:
-        first_of = everything
+        return everything, everything
     is_first = first_of == everything
-    pair = (np.cumsum(is_first) - 1)[first_of]
-    first = np.flatnonzero(is_first)
-    scores = np.zeros(len(first))
-    for value, happened in scored:
-        once = np.zeros(len(first), bool)
-        once[pair[happened]] = True
-        scores += value * once
-    if times is not None:
-        last = times[first]
-        np.maximum.at(last, pair, times)
-        times = last
-    return first, checks.floats(scores, "points", (None,)), times
+    return np.flatnonzero(is_first), (np.cumsum(is_first) - 1)[first_of]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ Column = str | int
 _PARQUET = {".parquet", ".pq"}
 _ARROW = {".arrow", ".feather", ".ipc"}
 _TABS = {".tsv", ".tab"}
-_HEAD = 1 << 20  # bytes that must hold the first line of a text file
+_SEGMENT = 32 << 20  # bytes of text
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
 
@@ -157,36 +158,56 @@ def _open_arrow(path: Path) -> tuple[list[Any], Load]:
 
 
 def _open_text(path: Path, separator: str | None, header: bool, threads: int) -> tuple[list[Any], Load]:
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-
     if separator is None:
         separator = "\t" if _TABS & set(path.suffixes) else ","
-    one = separator if len(separator.encode()) == 1 else _STAND_IN
-
-    def stream() -> Any:
-        file = pa.input_stream(str(path))
-        if one == separator:
-            return file
-        return pa.BufferReader(file.read().replace(separator.encode(), one.encode()))
+    with _readable(path, "CSV"):
+        first = next(_segments(path, separator, _SEGMENT), b"").splitlines()
+    if not first:
+        raise FormatError(f"{path}: empty")
+    delimiter = separator if len(separator.encode()) == 1 else _STAND_IN
+    line = next(csv.reader([first[0].decode("utf-8-sig", "replace")], delimiter=delimiter))
+    names = line if header else [f"f{i}" for i in range(len(line))]
 
     def load(chosen: dict[str, Any], numbers: tuple[str, ...]) -> dict[str, Any]:
-        types = {chosen[role]: pa.float32() for role in numbers if role in chosen}
-        with _readable(path, "CSV"), stream() as data:
-            table = pa_csv.read_csv(
-                data,
-                pa_csv.ReadOptions(autogenerate_column_names=not header, use_threads=threads > 1),
-                pa_csv.ParseOptions(delimiter=one, quote_char='"' if one == separator else False),
-                pa_csv.ConvertOptions(column_types=types, include_columns=list(dict.fromkeys(chosen.values()))),
-            )
+        import pyarrow as pa
+        import pyarrow.csv as pa_csv
+
+        def parse(size: int) -> Any:
+            types = {chosen[role]: pa.float32() for role in numbers if role in chosen}
+            parts = []
+            for segment in _segments(path, separator, size):
+                part = pa_csv.read_csv(
+                    pa.BufferReader(segment),
+                    pa_csv.ReadOptions(
+                        column_names=names, skip_rows=int(header and not parts), use_threads=threads > 1
+                    ),
+                    pa_csv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == separator else False),
+                    pa_csv.ConvertOptions(column_types=types, include_columns=list(dict.fromkeys(chosen.values()))),
+                )
+                parts.append(part)
+                types = dict(zip(part.schema.names, part.schema.types, strict=True))
+            return pa.concat_tables(parts)
+
+        with _readable(path, "CSV"):
+            try:
+                table = parse(_SEGMENT)
+            except pa.ArrowInvalid:  # a type of the first segment does not fit a later one: look at everything at once
+                table = parse(-1)
         return {role: table.column(name) for role, name in chosen.items()}
 
-    with _readable(path, "CSV"), pa.input_stream(str(path)) as data:
-        lines = data.read(_HEAD).decode("utf-8-sig", "replace").replace(separator, one).splitlines()
-    if not lines:
-        raise FormatError(f"{path}: empty")
-    first = next(csv.reader(lines[:1], delimiter=one))
-    return first if header else [f"f{i}" for i in range(len(first))], load
+    return names, load
+
+
+def _segments(path: Path, separator: str, size: int) -> Iterator[bytes]:
+    """Yield whole lines of a text file in pieces of about `size` bytes, or all in one for -1.
+
+    In pieces, since Arrow holds the text that it parses beside the columns that it makes.
+    """
+    import pyarrow as pa
+
+    with io.BufferedReader(pa.input_stream(str(path))) as stream:
+        while lines := stream.read(size) + stream.readline():
+            yield lines if len(separator.encode()) == 1 else lines.replace(separator.encode(), _STAND_IN.encode())
 
 
 @contextmanager

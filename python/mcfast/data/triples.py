@@ -244,8 +244,11 @@ def from_columns(
     checks.choice(duplicates, "duplicates", get_args(Duplicates))
     threads = checks.thread_count(threads)
     users, user_ids = encode(given.pop("users"), names["users"], threads)
+    columns.release_unused()
     items, item_ids = encode(given.pop("items"), names["items"], threads)
+    columns.release_unused()
     scores = columns.scores(given.pop("scores"), names["scores"])
+    columns.release_unused()
     times = given.pop("times", None)
     if times is not None:
         times = columns.times(times, names["times"])
