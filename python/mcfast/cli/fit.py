@@ -1,0 +1,108 @@
+"""`mcfast fit`: train a model on a file of scores."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import files, model
+from ..training import fit
+from . import common
+
+OPTIONS: common.Described = {
+    "factors": (int, "length of the vectors, 1..1024"),
+    "epochs": (int, "passes over the data; at most as many with --validation"),
+    "regularization": (float, "L2 penalty, for scores of standard deviation 1"),
+    "learning_rate": (float, "step of the first epoch"),
+    "biases": (bool, "learn a bias for each user and item"),
+    "loss": (str, "the loss of a triple"),
+    "patience": (int, "with --validation: stop after so many epochs without a new best"),
+    "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
+    "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),
+    "seed": (int, "of everything random"),
+    "threads": (int, common.THREADS + "; the result does not depend on it"),
+    "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),
+}
+
+EXAMPLES = """
+  mcfast fit ratings.csv --out model/ --user userId --item movieId --score rating
+  mcfast fit ratings.parquet --out model/ --factors 128 --epochs 30 --validation 0.05
+  mcfast fit ratings.dat --out model/ --separator :: --no-header --validation held-out.dat
+  mcfast fit today.csv --out model/ --init model/ --epochs 3
+
+Ctrl-C writes the model of the last whole epoch, if there is one, and exits with 130.
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = common.add_command(commands, "fit", run, "train a model on a file of scores", EXAMPLES)
+    parser.add_argument("source", help="a CSV, TSV, Parquet or Arrow file")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="where the model goes; one that is there is replaced"
+    )
+    parser.add_argument(
+        "--validation", metavar="X|FILE", help="a fraction to hold out, or a file: finds the best epoch"
+    )
+    parser.add_argument("--init", metavar="DIR", help="a model to start from")
+    common.add_options(parser, fit, OPTIONS)
+    common.add_columns(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, train, save."""
+    files.check_place(Path(arguments.out), model.KIND)  # before the work, not after
+    options = common.given(arguments, fit)
+    options["init"] = arguments.init and model.load(arguments.init)
+    options["validation"] = arguments.validation and _validation(arguments)
+    start = time.perf_counter()
+    triples = common.read(arguments, arguments.source)
+    read = time.perf_counter()
+    fitted = fit(triples, **options)
+    trained = time.perf_counter()
+    fitted.save(arguments.out)
+
+    if arguments.json:
+        common.print_json(
+            {
+                "out": arguments.out,
+                "triples": len(triples),
+                "duplicates": triples.n_duplicates,
+                "users": fitted.n_users,
+                "items": fitted.n_items,
+                "parameters": fitted.parameters,
+                "history": fitted.history,
+                "metrics": fitted.metrics,
+                "seconds": {"read": read - start, "fit": trained - read},
+            }
+        )
+    else:
+        print(f"{arguments.source}: {triples}, read in {read - start:.2f} s")
+        print(history(fitted))
+        print(f"{arguments.out}: {fitted}, trained in {trained - read:.2f} s")
+    return common.INTERRUPTED if fitted.interrupted else 0
+
+
+def history(fitted: model.Model) -> str:
+    """Lay out what each epoch brought."""
+    validated = any(epoch["validation"] is not None for epoch in fitted.history)
+    header = ["epoch", "training loss", *(["validation RMSE"] if validated else []), "seconds"]
+    rows = [
+        [
+            str(epoch["number"]),
+            f"{epoch['loss']:.4f}",
+            *([f"{epoch['validation']:.4f}"] if validated else []),
+            f"{epoch['seconds']:.3f}",
+        ]
+        for epoch in fitted.history
+    ]
+    return common.table(header, rows)
+
+
+def _validation(arguments: argparse.Namespace) -> Any:
+    try:
+        return float(arguments.validation)
+    except ValueError:
+        return common.read(arguments, arguments.validation)
