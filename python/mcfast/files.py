@@ -1,8 +1,8 @@
 """Directories of arrays with a manifest: the one place that knows how they lie on disk.
 
-A directory holds ``manifest.json`` and one folder of arrays in NumPy's ``.npy`` format, which can be memory-mapped. The
-manifest names the folder and lists size and SHA-256 of each file in it. To replace a directory, the new arrays are written
-beside the old ones and synced, then the manifest is renamed into place: whoever opens it at any moment, or after a
+A directory holds ``manifest.json`` and one folder of arrays in NumPy's ``.npy`` format, which can be memory-mapped, and
+of ``.bin`` files in a format of their own. The manifest names the folder and lists size and SHA-256 of each file in it.
+To replace a directory, the new files are written beside the old ones and synced, then the manifest is renamed into place: whoever opens it at any moment, or after a
 crash at any moment, finds the old state or the new one, whole. ``docs/format.md`` describes the bytes.
 """
 
@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .errors import CorruptError, FormatError, NewerFormatError
 
 MANIFEST = "manifest.json"
 _ARRAYS = "arrays-"
+_BLOB = ".bin"
 
 AnyArray = npt.NDArray[Any]
 
@@ -42,13 +43,20 @@ class Kind:
 
 @dataclass(frozen=True)
 class Directory:
-    """What was read: the fields of the manifest, and the arrays by name."""
+    """What was read: the fields of the manifest, the arrays by name, and where the other files are."""
 
     fields: dict[str, Any]
     arrays: dict[str, AnyArray]
+    blobs: dict[str, Path]
 
 
-def write(path: str | os.PathLike[str], kind: Kind, fields: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+def write(
+    path: str | os.PathLike[str],
+    kind: Kind,
+    fields: Mapping[str, Any],
+    arrays: Mapping[str, AnyArray],
+    blobs: Mapping[str, Callable[[Path], object]] | None = None,
+) -> None:
     """Write a directory, or replace the one of the same kind that stands there, in one step.
 
     Parameters
@@ -61,6 +69,8 @@ def write(path: str | os.PathLike[str], kind: Kind, fields: Mapping[str, Any], a
         What the manifest says beside the arrays; must be JSON.
     arrays : mapping of str to numpy.ndarray
         Arrays by name, of any dtype but object.
+    blobs : mapping of str to callable, optional
+        Files in a format of their own, by name; each is called with the path to write.
 
     Raises
     ------
@@ -76,12 +86,17 @@ def write(path: str | os.PathLike[str], kind: Kind, fields: Mapping[str, Any], a
         with _locked(path):
             folder.mkdir()
             files = {name: _write_array(folder / f"{name}.npy", array) for name, array in arrays.items()}
-            _sync_directory(folder)
+            for name, write_to in (blobs or {}).items():
+                files[f"{name}{_BLOB}"] = _write_blob(folder / f"{name}{_BLOB}", write_to)
+            sync_directory(folder)
             body = {"kind": kind.name, "format": kind.version, "folder": folder.name, "files": files, **fields}
             _write_manifest(path, body)
+            # The old state, and what writers that were killed have left.
             for old in path.glob(f"{_ARRAYS}*"):
                 if old.name != folder.name:
                     shutil.rmtree(old, ignore_errors=True)
+            for old in path.glob(f"{MANIFEST}.*.tmp"):
+                old.unlink(missing_ok=True)
     except BaseException:
         with contextlib.suppress(OSError):
             if not _names_folder(path, folder.name):
@@ -170,7 +185,7 @@ def write_text(file: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(file.parent)
+    sync_directory(file.parent)
 
 
 def check_place(path: Path, kind: Kind) -> None:
@@ -212,8 +227,18 @@ def _locked(path: Path) -> Iterator[None]:
 def _write_array(file: Path, array: AnyArray) -> dict[str, Any]:
     with file.open("xb") as out:
         np.save(out, array, allow_pickle=False)
-        out.flush()
-        os.fsync(out.fileno())
+    return _synced(file)
+
+
+def _write_blob(file: Path, write_to: Callable[[Path], object]) -> dict[str, Any]:
+    write_to(file)
+    return _synced(file)
+
+
+def _synced(file: Path) -> dict[str, Any]:
+    """Put a file on the disk; return what the manifest says of it."""
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
     return {"bytes": file.stat().st_size, "sha256": _sha256(file)}
 
 
@@ -230,28 +255,32 @@ def _names_folder(path: Path, folder: str) -> bool:
 
 def _read_arrays(path: Path, body: dict[str, Any], *, verify: bool, mmap: bool) -> Directory:
     arrays: dict[str, AnyArray] = {}
+    blobs: dict[str, Path] = {}
     for name, entry in body["files"].items():
-        file = path / body["folder"] / f"{name}.npy"
+        file = path / body["folder"] / (name if name.endswith(_BLOB) else f"{name}.npy")
         try:
-            size = file.stat().st_size
-        except FileNotFoundError:
-            raise CorruptError(f"{file}: missing") from None
-        if size != entry["bytes"]:
-            raise CorruptError(f"{file}: truncated or altered: {size} bytes, expected {entry['bytes']}")
-        try:
-            if verify and _sha256(file) != entry["sha256"]:
-                raise CorruptError(f"{file}: altered: its SHA-256 does not match the manifest's")
+            _check(file, entry, verify=verify)
+            if name.endswith(_BLOB):
+                blobs[name[: -len(_BLOB)]] = file
+                continue
             # A size of zero cannot be mapped.
-            array = np.load(file, mmap_mode="r" if mmap else None, allow_pickle=False)
+            arrays[name] = np.load(file, mmap_mode="r" if mmap else None, allow_pickle=False)
         except FileNotFoundError:
             raise CorruptError(f"{file}: missing") from None
         except ValueError as error:
             if isinstance(error, CorruptError):
                 raise
-            array = _load_empty(file, error)
-        arrays[name] = array
+            arrays[name] = _load_empty(file, error)
     fields = {key: value for key, value in body.items() if key not in ("kind", "format", "folder", "files")}
-    return Directory(fields, arrays)
+    return Directory(fields, arrays, blobs)
+
+
+def _check(file: Path, entry: dict[str, Any], *, verify: bool) -> None:
+    size = file.stat().st_size
+    if size != entry["bytes"]:
+        raise CorruptError(f"{file}: truncated or altered: {size} bytes, expected {entry['bytes']}")
+    if verify and _sha256(file) != entry["sha256"]:
+        raise CorruptError(f"{file}: altered: its SHA-256 does not match the manifest's")
 
 
 def _load_empty(file: Path, error: ValueError) -> AnyArray:
@@ -276,7 +305,8 @@ def _checksum(body: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Put on the disk which names a directory holds."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

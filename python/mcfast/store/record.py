@@ -1,0 +1,259 @@
+"""The bytes of a record: what a table holds for one id. Little-endian, a multiple of four bytes.
+
+======  ======  =============================================================================
+offset  type    meaning
+======  ======  =============================================================================
+0       uint16  format of the record: 1
+2       uint16  K, the number of factors
+4       uint32  S, the number of seen items
+8       uint32  L, the length of the id in bytes; 0 unless its key is a hash
+12      f32     bias
+16      f32[K]  vector
+...     i32[S]  rows of the seen items
+...     u8[L]   the id as UTF-8, then zeros up to a multiple of four
+======  ======  =============================================================================
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import CorruptError, NewerFormatError
+
+FORMAT = 1
+MAX_WIDTH = 2**16 - 1
+_HEADER = struct.Struct("<HHIIf")
+_WORDS = _HEADER.size // 4
+_FLOAT, _INT = np.dtype("<f4"), np.dtype("<i4")
+_HEADERS = np.dtype([("format", "<u2"), ("width", "<u2"), ("seen", "<u4"), ("id", "<u4"), ("bias", "<f4")])
+
+Float32 = npt.NDArray[np.float32]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+class Value(NamedTuple):
+    """What a table holds for one id.
+
+    Attributes
+    ----------
+    vector : numpy.ndarray
+        float32, shape (K,), read-only.
+    bias : float
+    seen : numpy.ndarray
+        int32, shape (S,), read-only: rows of the items seen.
+    """
+
+    vector: Float32
+    bias: float
+    seen: Int32
+
+
+class Values(NamedTuple):
+    """What a table holds for n ids, as arrays.
+
+    Attributes
+    ----------
+    vectors : numpy.ndarray
+        float32, shape (n, K); zeros where the id is unknown.
+    biases : numpy.ndarray
+        float32, shape (n,); zero where the id is unknown.
+    seen_indptr, seen_rows : numpy.ndarray
+        int64, shape (n + 1,), and int32: the items seen by id i are ``seen_rows[seen_indptr[i]:seen_indptr[i + 1]]``.
+    found : numpy.ndarray
+        bool, shape (n,): whether the id is known.
+    """
+
+    vectors: Float32
+    biases: Float32
+    seen_indptr: Int64
+    seen_rows: Int32
+    found: npt.NDArray[np.bool_]
+
+
+def take_rows(indptr: Int64, rows: Int32, order: Int64) -> tuple[Int64, Int32]:
+    """Return the lists of a CSR matrix at the positions `order`, as CSR."""
+    counts = np.diff(indptr)[order]
+    return _offsets(counts), rows[_runs(indptr[order], counts)]
+
+
+def encode_many(
+    vectors: Float32, biases: Float32, indptr: Int64, rows: Int32, long: Mapping[int, bytes]
+) -> list[memoryview]:
+    """Return the records of n ids.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray
+        float32, shape (n, K).
+    biases : numpy.ndarray
+        float32, shape (n,).
+    indptr, rows : numpy.ndarray
+        int64, shape (n + 1,), and int32: the items seen, as CSR.
+    long : mapping of int to bytes
+        By position, the ids to be kept in the record, as UTF-8.
+
+    Returns
+    -------
+    list of memoryview
+        n records, slices of one buffer.
+    """
+    n, width = vectors.shape
+    header = np.zeros(n, _HEADERS)
+    header["format"], header["width"], header["bias"] = FORMAT, width, biases
+    header["seen"] = np.diff(indptr)
+    for i, text in long.items():
+        header["id"][i] = len(text)
+    ends = _offsets(_lengths(header))
+    words = np.zeros(ends[-1] // 4, _INT)
+    starts = ends[:-1] // 4
+    _windows(words, _WORDS)[starts] = header.view(_INT).reshape(n, _WORDS)
+    _windows(words, width)[starts + _WORDS] = vectors.astype(_FLOAT, copy=False).view(_INT)
+    words[_runs(starts + _WORDS + width, np.diff(indptr))] = rows[indptr[0] : indptr[-1]]
+    data = words.view(np.uint8).data
+    for i, text in long.items():
+        at = 4 * (int(starts[i]) + _WORDS + width + int(header["seen"][i]))
+        data[at : at + len(text)] = text
+    bounds = ends.tolist()
+    return [data[a:b] for a, b in pairwise(bounds)]
+
+
+def decode(record: bytes, long: bytes) -> Value:
+    """Return the value in a record.
+
+    Parameters
+    ----------
+    record : bytes
+        The record.
+    long : bytes
+        The id that it must hold, as UTF-8; empty unless the key is a hash.
+
+    Returns
+    -------
+    Value
+        Views of `record`.
+
+    Raises
+    ------
+    CorruptError
+        The record is truncated or altered, or belongs to another id.
+    NewerFormatError
+        A newer mcfast wrote it.
+    """
+    try:
+        format, width, n_seen, n_id, bias = _HEADER.unpack_from(record)
+    except struct.error:
+        raise CorruptError(f"a record is truncated: {len(record)} bytes") from None
+    end = _HEADER.size + 4 * (width + n_seen)
+    if format != FORMAT or len(record) != end + (n_id + 3 & ~3):
+        raise _unreadable(format, len(record))
+    if record[end : end + n_id] != long:
+        raise CorruptError("a record belongs to another id than its key")
+    vector = np.frombuffer(record, _FLOAT, width, _HEADER.size)
+    return Value(vector, bias, np.frombuffer(record, _INT, n_seen, end - 4 * n_seen) if n_seen else _NONE_SEEN)
+
+
+def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, bytes]) -> Values:
+    """Return the values in n records as arrays; raises as `decode` does.
+
+    Parameters
+    ----------
+    records : sequence of bytes or None
+        The records, all of the same K; None for an unknown id.
+    width : int
+        K, if no record is there to tell.
+    long : mapping of int to bytes
+        By position, the ids whose key is a hash, as UTF-8.
+
+    Returns
+    -------
+    Values
+        n values.
+    """
+    n = len(records)
+    present = [record for record in records if record is not None]
+    if not present:
+        nothing = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(n, np.bool_)
+        return Values(np.zeros((n, width), np.float32), np.zeros(n, np.float32), *nothing)
+    lengths = np.fromiter(map(len, present), np.int64, len(present))
+    if (lengths < _HEADER.size).any() or (lengths % 4).any():
+        raise CorruptError("a record is truncated")
+    words = np.frombuffer(b"".join(present), _INT)
+    starts = _offsets(lengths)[:-1] // 4
+    header = _windows(words, _WORDS)[starts].view(_HEADERS)[:, 0]
+    width = int(header["width"][0])
+    bad = (header["format"] != FORMAT) | (header["width"] != width) | (lengths != _lengths(header))
+    if bad.any():
+        raise _unreadable(int(header["format"][bad][0]), int(lengths[bad][0]))
+    for i, text in long.items():
+        if (record := records[i]) is not None and long_id(record) != text:
+            raise CorruptError("a record belongs to another id than its key")
+
+    vectors = _windows(words, width)[starts + _WORDS].view(_FLOAT)
+    counts = header["seen"].astype(np.int64)
+    rows = words[_runs(starts + _WORDS + width, counts)]
+    biases = header["bias"].copy()
+    if len(present) == n:
+        return Values(vectors, biases, _offsets(counts), rows, np.ones(n, np.bool_))
+    found = np.fromiter((record is not None for record in records), np.bool_, n)
+    return Values(_spread(vectors, found), _spread(biases, found), _offsets(_spread(counts, found)), rows, found)
+
+
+def long_id(record: bytes) -> bytes:
+    """Return the id that a valid record holds; empty unless its key is a hash."""
+    _, width, n_seen, n_id, _ = _HEADER.unpack_from(record)
+    at = _HEADER.size + 4 * (width + n_seen)
+    return record[at : at + n_id]
+
+
+def width_of(record: bytes) -> int:
+    """Return K of a record; raises as `decode` does."""
+    return decode_many([record], 0, {}).vectors.shape[1]
+
+
+_NONE_SEEN = np.frombuffer(b"", _INT)
+
+
+def _unreadable(format: int, length: int) -> CorruptError | NewerFormatError:
+    if format > FORMAT:
+        return NewerFormatError(
+            f"a record has format {format}, this mcfast reads up to {FORMAT}: pip install -U mcfast"
+        )
+    return CorruptError(f"a record is truncated or altered: its {length} bytes are not what it says of itself")
+
+
+def _lengths(header: npt.NDArray[Any]) -> Int64:
+    """Return the length of each record in bytes."""
+    fixed: Int64 = _HEADER.size + 4 * (header["width"].astype(np.int64) + header["seen"])
+    return fixed + (header["id"].astype(np.int64) + 3 & ~3)
+
+
+def _offsets(counts: Int64) -> Int64:
+    """Return where each of several adjoining runs starts, and where the last one ends."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _runs(starts: Int64, counts: Int64) -> Int64:
+    """Return the indices of several runs, one after the other."""
+    offsets = _offsets(counts)
+    return np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+
+
+def _windows(words: Int32, width: int) -> Int32:
+    """Return the view whose row i is ``words[i : i + width]``: to gather and scatter records of any length by rows."""
+    return np.lib.stride_tricks.as_strided(words, (len(words) - width + 1, width), 2 * words.strides)
+
+
+def _spread(values: npt.NDArray[Any], found: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return `values` at the positions found, and zeros elsewhere."""
+    spread = np.zeros((len(found), *values.shape[1:]), values.dtype)
+    spread[found] = values
+    return spread

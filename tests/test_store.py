@@ -1,0 +1,439 @@
+"""Tables: what every backend does the same, and the bytes of a record."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from mcfast import store
+from mcfast.errors import CorruptError, FormatError, NewerFormatError, UnknownIdError
+from mcfast.store import keys, record
+
+BACKENDS = sorted(store.BACKENDS)
+LONG = "ä" * 10_000
+IDS = [0, 1, -1, 2**63 - 1, -(2**63), "1", "", "-1", "naïve ✓ 用户", "a\0b", "s" * 510, "s" * 511, LONG, LONG + "x"]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "table"
+
+
+@pytest.fixture
+def table(backend, path):
+    with store.open(backend, path) as table:
+        yield table
+
+
+def values(n, width=3, seed=0):
+    """Return vectors, biases and seen items of n ids, some of which have seen nothing."""
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(0, 5, n)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    rows = generator.integers(0, 2**31 - 1, indptr[-1]).astype(np.int32)
+    return generator.standard_normal((n, width)).astype(np.float32), generator.random(n, np.float32), (indptr, rows)
+
+
+def same(value, vectors, biases, seen, i):
+    """Tell whether a value is the i-th."""
+    indptr, rows = seen
+    return (
+        np.array_equal(value.vector, vectors[i])
+        and value.bias == biases[i]
+        and np.array_equal(value.seen, rows[indptr[i] : indptr[i + 1]])
+    )
+
+
+def one(vector):
+    """Return a row of three numbers."""
+    return np.full((1, 3), vector, np.float32)
+
+
+# --- what every backend does ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["put_many", "replace_all", "build"])
+def test_every_kind_of_id_gets_its_own_value(backend, path, how):
+    given = values(len(IDS))
+    if how == "build":
+        table = store.build(backend, path, IDS, *given)
+    else:
+        table = store.open(backend, path)
+        getattr(table, how)(IDS, *given)
+    with table:
+        assert len(table) == len(IDS)
+        assert table.width == 3
+        for i, id in enumerate(IDS):
+            value = table.get(id)
+            assert same(value, *given, i)
+            assert (value.vector.dtype, value.seen.dtype) == (np.float32, np.int32)
+        many = table.get_many([*IDS, 5, "5", LONG + "y"])
+        assert many.found.tolist() == [True] * len(IDS) + [False] * 3
+        assert np.array_equal(many.vectors[:-3], given[0])
+        assert np.array_equal(many.biases[:-3], given[1])
+        assert np.array_equal(many.seen_indptr, [*given[2][0], *[len(given[2][1])] * 3])
+        assert np.array_equal(many.seen_rows, given[2][1])
+        assert not many.vectors[-3:].any()
+        assert not many.biases[-3:].any()
+        assert {a.dtype.name for a in many[:2]} == {"float32"}
+        assert [a.dtype.name for a in many[2:]] == ["int64", "int32", "bool"]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+def test_iterate_shows_everything_once(table, batch):
+    given = values(len(IDS))
+    table.put_many(IDS, *given)
+    seen = []
+    for ids, many in table.iterate(batch):
+        assert len(ids) <= batch
+        assert many.found.all()
+        for j, id in enumerate(ids):
+            i = next(i for i, other in enumerate(IDS) if type(other) is type(id) and other == id)
+            rows = many.seen_rows[many.seen_indptr[j] : many.seen_indptr[j + 1]]
+            assert same(store.Value(many.vectors[j], many.biases[j], rows), *given, i)
+            seen.append((type(id), id))
+    assert len(seen) == len(IDS)
+    assert set(seen) == {(type(id), id) for id in IDS}
+
+
+def test_an_empty_table(table):
+    assert len(table) == 0
+    assert table.width is None
+    assert list(table.iterate()) == []
+    assert table.get_many([1, "1"]).vectors.shape == (2, 0)
+    assert table.get_many([]).vectors.shape == (0, 0)
+    table.put_many([], np.zeros((0, 3)))
+    table.put_many([7], one(1))
+    assert table.get_many([]).vectors.shape == (0, 3)
+    assert table.get_many([8]).vectors.shape == (1, 3)
+    table.replace_all([], np.zeros((0, 3)))
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize("id", [5, -5, "5", "", LONG])
+def test_an_unknown_id_raises(table, id):
+    table.put_many([50], one(1))
+    with pytest.raises(UnknownIdError, match=r"^id: got .*, expected an id that the table holds"):
+        table.get(id)
+
+
+def test_the_last_of_several_values_stands(table):
+    table.put_many([1, "1", 1, "1", 1], np.arange(15).reshape(5, 3))
+    assert len(table) == 2
+    assert table.get(1).vector.tolist() == [12, 13, 14]
+    assert table.get("1").vector.tolist() == [9, 10, 11]
+    table.put_many([1], one(7))
+    assert table.get(1).vector.tolist() == [7, 7, 7]
+
+
+def test_delete(table):
+    table.put_many(IDS, *values(len(IDS)))
+    table.delete(LONG)
+    table.delete(LONG)
+    table.delete_many([1, "nobody", -77, LONG + "x"])
+    table.delete_many([])
+    assert len(table) == len(IDS) - 3
+    assert not table.get_many([LONG, 1, LONG + "x"]).found.any()
+    assert table.get("1").vector.shape == (3,)
+
+
+def test_replace_all_may_change_the_width(table):
+    table.put_many(IDS, *values(len(IDS)))
+    table.replace_all(["1", "new"], np.ones((2, 5)))
+    assert len(table) == 2
+    assert table.width == 5
+    assert not table.get_many([1]).found.any()
+    table.put_many([1], np.ones((1, 5)))
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([3, 1, 2]),
+        np.array([3, 1, 2], np.int8),
+        np.array([3, 1, 2], np.uint64),
+        np.array([30, 0, 10, 0, 20, 0])[::2] // 10,
+        np.array([3, 1, 2], object),
+        [np.int32(3), 1, np.uint8(2)],
+        (3, 1, 2),
+        pd.Series([3, 1, 2]),
+        pl.Series([3, 1, 2]),
+        pa.array([3, 1, 2]),
+        pa.chunked_array([[3], [1, 2]]),
+        iter([3, 1, 2]),
+    ],
+)
+def test_ids_come_in_many_forms(ids):
+    with store.open("memory") as table:
+        table.put_many(ids, np.arange(9).reshape(3, 3))
+        assert table.get_many([1, 2, 3]).vectors[:, 0].tolist() == [3, 6, 0]
+
+
+@pytest.mark.parametrize(
+    "ids", [np.array(["a", "b"]), pd.Series(["a", "b"]), pl.Series(["a", "b"]), pa.array(["a", "b"])]
+)
+def test_strings_come_in_many_forms(ids):
+    with store.open("memory") as table:
+        table.put_many(ids, np.arange(6).reshape(2, 3))
+        assert table.get("b").vector.tolist() == [3, 4, 5]
+        assert table.get(np.str_("a")).vector.tolist() == [0, 1, 2]
+
+
+def test_other_numbers_and_memory_are_converted(table):
+    table.put_many(np.arange(4), np.arange(24.0).reshape(4, 6)[:, ::2], [1, 2, 3, 4], ([0, 0, 1, 1, 3], [9, 8, 7]))
+    value = table.get(3)
+    assert value.vector.tolist() == [18, 20, 22]
+    assert value.bias == 4
+    assert value.seen.tolist() == [8, 7]
+    with pytest.raises(ValueError, match="read-only"):
+        value.vector[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "arguments"),
+    [
+        (TypeError, r"ids: got 1\.5 \(float\), expected an integer of 64 bits or a string", ([1.5], one(1))),
+        (TypeError, r"ids: got True \(bool\)", ([True], one(1))),
+        (TypeError, r"ids: got None", ([None], one(1))),
+        (TypeError, r"ids: got b'a' \(bytes\)", ([b"a"], one(1))),
+        (TypeError, r"ids: got 1\.0 \(float\)", (np.array([1.0]), one(1))),
+        (TypeError, r"ids: got True", (np.array([True]), one(1))),
+        (TypeError, r"ids: got 'a' \(str\), expected a sequence of ids", ("a", one(1))),
+        (TypeError, r"ids: got 3 \(int\), expected a sequence of ids", (3, one(1))),
+        (ValueError, r"ids: got 9223372036854775808, expected an integer of 64 bits", ([2**63], one(1))),
+        (ValueError, r"ids: got 18446744073709551615", (np.array([2**64 - 1], np.uint64), one(1))),
+        (ValueError, r"ids: got '\\ud800', which is no Unicode text", (["\ud800"], one(1))),
+        (ValueError, r"ids: got shape \(1, 1\)", (np.array([[1]]), one(1))),
+        (ValueError, r"vectors: got nan at \[0, 1\]", ([1], [[0, np.nan, 0]])),
+        (ValueError, r"vectors: got shape \(2, 3\)", ([1], np.ones((2, 3)))),
+        (ValueError, r"vectors: got 4 columns, expected 3, as the table holds", ([1], np.ones((1, 4)))),
+        (ValueError, r"columns of vectors: got 0", ([1], np.ones((1, 0)))),
+        (ValueError, r"biases: got shape \(2,\)", ([1], one(1), [1, 2])),
+        (ValueError, r"biases: got inf", ([1], one(1), [np.inf])),
+        (ValueError, r"seen: got shapes \(1,\) and \(0,\), expected \(2,\)", ([1], one(1), None, ([0], []))),
+        (ValueError, r"seen indptr: got other offsets", ([1], one(1), None, ([0, 2], [1]))),
+        (ValueError, r"seen rows: got -1\.\.-1", ([1], one(1), None, ([0, 1], [-1]))),
+        (TypeError, r"seen rows: got values of dtype float64", ([1], one(1), None, ([0, 1], [1.0]))),
+    ],
+)
+def test_bad_values_are_refused_and_nothing_is_written(table, error, words, arguments):
+    table.put_many([50], one(1))
+    with pytest.raises(error, match="^" + words):
+        table.put_many(*arguments)
+    assert len(table) == 1
+
+
+def test_bad_ids_are_refused_where_one_is_asked(table):
+    for id, error in [
+        (1.0, TypeError),
+        (None, TypeError),
+        (True, TypeError),
+        (2**63, ValueError),
+        ("\udfff", ValueError),
+    ]:
+        with pytest.raises(error, match=r"^id: got"):
+            table.get(id)
+        with pytest.raises(error, match=r"^id: got"):
+            table.delete(id)
+
+
+def test_a_table_that_was_built_is_read_only(backend, path):
+    with store.build(backend, path, [1], one(1)) as table:
+        assert table.readonly
+        for change in [
+            lambda: table.put_many([2], one(2)),
+            lambda: table.delete(1),
+            lambda: table.delete_many([1]),
+            lambda: table.replace_all([2], one(2)),
+        ]:
+            with pytest.raises(ValueError, match="read-only"):
+                change()
+        assert len(table) == 1
+
+
+def test_a_closed_table_says_so(table):
+    table.put_many([1], one(1))
+    table.close()
+    for use in [lambda: table.get(1), lambda: table.get_many([1]), lambda: len(table), lambda: list(table.iterate())]:
+        with pytest.raises(ValueError, match="the table is closed"):
+            use()
+    table.close()
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match=r"backend: got 'redis', expected one of 'lmdb', 'memory'"):
+        store.open("redis")
+
+
+def test_a_hash_that_meets_another_id_is_never_answered(table, monkeypatch):
+    table.put_many([LONG], one(1))
+    monkeypatch.setattr(keys.hashlib, "sha256", lambda _, real=keys.hashlib.sha256: real(LONG.encode()))
+    assert table.get(LONG).vector.tolist() == [1, 1, 1]
+    with pytest.raises(CorruptError, match="another id"):
+        table.get(LONG + "x")
+    with pytest.raises(CorruptError, match="another id"):
+        table.get_many([LONG + "x"])
+
+
+_ids = st.one_of(
+    st.integers(-3, 3),
+    st.sampled_from(["", "1", "-1", "ä", LONG, LONG + "x"]),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(max_size=4),
+)
+_values = st.tuples(
+    hnp.arrays(np.float32, 2, elements=st.floats(-(2.0**99), 2.0**99, width=32)),
+    st.floats(-(2.0**99), 2.0**99, width=32),
+    st.lists(st.integers(0, 2**31 - 1), max_size=4),
+)
+_tables = st.lists(st.tuples(_ids, _values), max_size=6)
+
+
+def _columns(pairs):
+    """Return pairs of id and value as the arguments of `put_many`."""
+    indptr = np.cumsum([0, *(len(seen) for _, (_, _, seen) in pairs)])
+    rows = np.array([row for _, (_, _, seen) in pairs for row in seen], np.int32)
+    vectors = np.array([vector for _, (vector, _, _) in pairs], np.float32).reshape(len(pairs), 2)
+    return [id for id, _ in pairs], vectors, [bias for _, (_, bias, _) in pairs], (indptr, rows)
+
+
+@pytest.mark.parametrize("backend_name", BACKENDS)
+def test_any_history_leaves_what_a_dict_would_hold(backend_name, tmp_path_factory):
+    class Machine(RuleBasedStateMachine):
+        def __init__(self):
+            super().__init__()
+            self.path = tmp_path_factory.mktemp("table") / "table"
+            self.table = store.open(backend_name, self.path)
+            self.model = {}
+
+        def teardown(self):
+            self.table.close()
+
+        @rule(pairs=_tables)
+        def put(self, pairs):
+            self.table.put_many(*_columns(pairs))
+            self.model.update(pairs)
+
+        @rule(pairs=_tables)
+        def replace(self, pairs):
+            self.table.replace_all(*_columns(pairs))
+            self.model = dict(pairs)
+
+        @rule(ids=st.lists(_ids, max_size=4))
+        def delete(self, ids):
+            self.table.delete_many(ids)
+            for id in ids:
+                self.model.pop(id, None)
+
+        @rule()
+        def reopen(self):
+            if backend_name != "memory":
+                self.table.close()
+                self.table = store.open(backend_name, self.path)
+
+        @rule(ids=st.lists(_ids, max_size=4))
+        def look(self, ids):
+            found = self.table.get_many(ids).found.tolist()
+            assert found == [id in self.model for id in ids]
+
+        @invariant()
+        def same_as_the_model(self):
+            assert len(self.table) == len(self.model)
+            ids = [id for ids, _ in self.table.iterate(2) for id in ids]
+            assert len(ids) == len(self.model)
+            assert set(ids) == set(self.model)
+            for id, (vector, bias, seen) in self.model.items():
+                value = self.table.get(id)
+                assert np.array_equal(value.vector, vector)
+                assert (value.bias, value.seen.tolist()) == (bias, seen)
+
+    run_state_machine_as_test(Machine, settings=settings(max_examples=25, stateful_step_count=8, deadline=None))
+
+
+# --- the bytes of a record --------------------------------------------------------------------------------------------
+
+
+def encoded(vectors, biases, seen, long=None):
+    """Return records as bytes."""
+    indptr, rows = seen
+    return [bytes(r) for r in record.encode_many(vectors, biases, np.asarray(indptr, np.int64), rows, long or {})]
+
+
+def test_the_layout_of_a_record():
+    [data] = encoded(np.float32([[1, -2]]), np.float32([0.5]), ([0, 3], np.int32([7, 8, 9])), {0: b"hello"})
+    assert data == struct.pack("<HHIIf2f3i5s3x", 1, 2, 3, 5, 0.5, 1, -2, 7, 8, 9, b"hello")
+
+
+@given(n=st.integers(1, 6), width=st.integers(1, 9), seed=st.integers(0, 99), text=st.binary(min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_records_come_back_as_they_were(n, width, seed, text):
+    given = values(n, width, seed)
+    long = {n - 1: text}
+    records = encoded(*given, long)
+    assert all(len(data) % 4 == 0 for data in records)
+    for i, data in enumerate(records):
+        assert same(record.decode(data, long.get(i, b"")), *given, i)
+    gaps = [None, *records[:1], None, *records[1:], None]
+    many = record.decode_many(gaps, 0, {len(gaps) - 2 - 2 * (n == 1): text})
+    present = many.found
+    assert present.tolist() == [data is not None for data in gaps]
+    assert np.array_equal(many.vectors[present], given[0])
+    assert np.array_equal(many.biases[present], given[1])
+    assert np.array_equal(np.diff(many.seen_indptr)[present], np.diff(given[2][0]))
+    assert np.array_equal(many.seen_rows, given[2][1])
+
+
+@given(cut=st.integers(0, 200), seed=st.integers(0, 20))
+@settings(max_examples=60, deadline=None)
+def test_a_record_cut_short_or_lengthened_is_corrupt(cut, seed):
+    records = encoded(*values(2, 5, seed), {0: b"someone"})
+    cut %= len(records[0])
+    for bad in (records[0][:cut], records[0] + b"\0\0\0\0", records[0] + b"\0"):
+        with pytest.raises(CorruptError):
+            record.decode(bad, b"someone")
+        with pytest.raises(CorruptError):
+            record.decode_many([records[1], bad], 0, {1: b"someone"})
+        with pytest.raises(CorruptError):
+            record.decode_many([bad, records[1]], 0, {0: b"someone"})
+
+
+@given(data=st.binary(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_bytes_that_are_no_record_raise_and_nothing_else(data):
+    for read in (
+        lambda: record.decode(data, b""),
+        lambda: record.decode_many([data], 0, {}),
+        lambda: record.width_of(data),
+    ):
+        with contextlib.suppress(FormatError):
+            read()
+
+
+def test_records_of_different_widths_are_corrupt():
+    records = encoded(*values(1, 3)) + encoded(*values(1, 4))
+    with pytest.raises(CorruptError):
+        record.decode_many(records, 0, {})
+
+
+def test_a_record_of_a_newer_format_says_so():
+    [data] = encoded(*values(1))
+    newer = struct.pack("<H", 2) + data[2:]
+    with pytest.raises(NewerFormatError, match="format 2"):
+        record.decode(newer, b"")
+    with pytest.raises(NewerFormatError, match="format 2"):
+        record.decode_many([newer], 0, {})
