@@ -157,7 +157,7 @@ def _check_known(names: Iterable[Any], table: Mapping[Any, float], ignored: set[
 
 
 def _only(rows: Rows, ids: Ids, threads: int) -> tuple[Rows, Ids]:
-    """Number rows anew, over the ids that they use."""
+    """Give rows new numbers, over the ids that they use."""
     rows, used = _core.encode([rows.astype(np.int64)], threads)
     return rows, Ids(ids.take(used))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ _PARQUET = {".parquet", ".pq"}
 _ARROW = {".arrow", ".feather", ".ipc"}
 _TABS = {".tsv", ".tab"}
 _SEGMENT = 32 << 20  # bytes of text
+_NO_NUMBER = re.compile(r"column #(\d+): .*conversion error to float: invalid value '(.*)'", re.DOTALL)
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
 
@@ -174,7 +176,7 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
 
         def parse(size: int) -> Any:
             types = {chosen[role]: pa.float32() for role in numbers if role in chosen}
-            parts = []
+            parts: list[Any] = []
             for segment in _segments(path, separator, size):
                 part = pa_csv.read_csv(
                     pa.BufferReader(segment),
@@ -188,7 +190,7 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
                 types = dict(zip(part.schema.names, part.schema.types, strict=True))
             return pa.concat_tables(parts)
 
-        with _readable(path, "CSV"):
+        with _readable(path, "CSV", names):
             try:
                 table = parse(_SEGMENT)
             except pa.ArrowInvalid:  # a type of the first segment does not fit a later one: look at everything at once
@@ -211,12 +213,15 @@ def _segments(path: Path, separator: str, size: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _readable(path: Path, kind: str) -> Iterator[None]:
+def _readable(path: Path, kind: str, names: Sequence[str] = ()) -> Iterator[None]:
     """Turn Arrow's errors into one line that says which file and what is wrong with it."""
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowInvalid, OSError, EOFError) as error:
+        if names and (bad := _NO_NUMBER.search(str(error))):
+            place = f"column {names[int(bad[1])]!r} of {path}"
+            raise ValueError(message(place, repr(bad[2]), "numbers")) from None
         reason = str(error).splitlines()[0]
         raise FormatError(f"{path}: not readable as {kind}: {reason}") from None
