@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "bind/bind.h"
 #include "kernels/kernels.h"
 #include "parallel.h"
@@ -49,19 +47,6 @@ Array<float> predict_block(const Array<float>& user_factors, const Array<float>&
     return out;
 }
 
-Array<double> norms(const Array<float>& factors, int threads) {
-    const int64_t n = factors.shape(0), width = factors.shape(1);
-    Array<double> out(n);
-    const float* const from = factors.data();
-    double* const to = out.mutable_data();
-    py::gil_scoped_release release;
-    parallel::chunks(threads, n, grain, [&](int64_t, int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r)
-            to[r] = std::sqrt(kernels::active().score->dot(from + r * width, from + r * width, width));
-    });
-    return out;
-}
-
 }  // namespace
 
 void register_score(py::module_& m) {
@@ -70,7 +55,6 @@ void register_score(py::module_& m) {
           py::arg("items").noconvert(), py::arg("threads"));
     m.def("predict_block", predict_block, py::arg("user_factors").noconvert(), py::arg("item_factors").noconvert(),
           py::arg("user_offsets").noconvert(), py::arg("item_offsets").noconvert(), py::arg("threads"));
-    m.def("norms", norms, py::arg("factors").noconvert(), py::arg("threads"));
 }
 
 }  // namespace mcfast::bind

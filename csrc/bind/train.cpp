@@ -87,6 +87,9 @@ void register_train(py::module_& m) {
         .def("export_items", export_rows<&Trainer::export_items>, py::arg("factors").noconvert(),
              py::arg("biases").noconvert(), py::arg("threads"))
         .def_property_readonly("mean", &Trainer::mean)
+        .def_property_readonly("n_users", [](const Trainer& t) { return t.grid().users().position.size(); })
+        .def_property_readonly("n_items", [](const Trainer& t) { return t.grid().items().position.size(); })
+        .def_property_readonly("width", &Trainer::width)
         .def_property_readonly("scale", &Trainer::scale)
         .def_property_readonly("blocks", [](const Trainer& t) {
             return std::make_pair(t.grid().users().stripes(), t.grid().items().stripes());

@@ -28,7 +28,7 @@ std::vector<int64_t> counts(const int32_t* rows, int64_t n, int32_t n_rows) {
 }
 
 // Shuffles the rows and cuts them into about `stripes` runs with equal numbers of triples.
-Axis make_axis(const std::vector<int64_t>& count, int64_t n, int64_t stripes, int64_t max_rows, Stream stream) {
+Axis make_axis(std::vector<int64_t> count, int64_t n, int64_t stripes, int64_t max_rows, Stream stream) {
     const int64_t n_rows = static_cast<int64_t>(count.size());
     std::vector<int32_t> order(static_cast<size_t>(n_rows));
     std::iota(order.begin(), order.end(), 0);
@@ -50,6 +50,7 @@ Axis make_axis(const std::vector<int64_t>& count, int64_t n, int64_t stripes, in
         if ((due || full) && place + 1 < n_rows) axis.cuts.push_back(static_cast<int32_t>(place + 1));
     }
     axis.cuts.push_back(static_cast<int32_t>(n_rows));
+    axis.counts = std::move(count);
     return axis;
 }
 

@@ -22,6 +22,7 @@ struct Triples {
 // One side of the grid: its rows in training order (shuffled, so that popular rows spread), cut into stripes.
 struct Axis {
     std::vector<int32_t> position;  // row -> place in training order
+    std::vector<int64_t> counts;    // triples of each row
     std::vector<int32_t> cuts;      // stripe s holds places cuts[s] .. cuts[s + 1]
     int32_t stripes() const { return static_cast<int32_t>(cuts.size()) - 1; }
 };

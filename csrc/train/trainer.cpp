@@ -85,10 +85,10 @@ Trainer::Trainer(const Triples& t, const Options& options)
     const auto k = static_cast<float>(options.factors);
     const float noise = initial_noise / std::sqrt(k);
     const float centre = options.biases ? 0 : std::sqrt(std::fabs(static_cast<float>(mean / scale_)) / k);
-    users_.initialise(grid_->users().position.data(), options.factors, centre, noise, options.seed,
-                      Stream::user_factors, threads);
-    items_.initialise(grid_->items().position.data(), options.factors, mean < 0 ? -centre : centre, noise, options.seed,
-                      Stream::item_factors, threads);
+    users_.initialise(grid_->users().position.data(), grid_->users().counts.data(), options.factors, centre, noise,
+                      options.seed, Stream::user_factors, threads);
+    items_.initialise(grid_->items().position.data(), grid_->items().counts.data(), options.factors,
+                      mean < 0 ? -centre : centre, noise, options.seed, Stream::item_factors, threads);
     if (options.biases) initialise_biases(threads);
 }
 

@@ -1,4 +1,4 @@
-"""Validation of arguments, done once, at the edge. Every message names the argument, what came and what was expected."""
+"""Validation of arguments, done once, at the edge. Every message names argument, what came, what was expected."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     expected = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(message(name, value, expected))
-    if value < low or (high is not None and value > high):
-        raise ValueError(message(name, str(value), expected))
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(message(name, str(number), expected))
+    return number
 
 
 def real(value: object, name: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:

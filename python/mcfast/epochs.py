@@ -1,0 +1,180 @@
+"""The loop over epochs: the step size, the best epoch, divergence and Ctrl-C. The epochs themselves run in the core."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from .errors import DivergenceError
+from .progress import bar
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch brought.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    loss : float
+        Mean training loss, each triple's before its step: for squared loss half the squared error, without the
+        penalty.
+    validation : float or None
+        RMSE on the validation part.
+    seconds : float
+        Time of the training pass alone.
+    learning_rate : float
+        The step size it was run with.
+    """
+
+    number: int
+    loss: float
+    validation: float | None
+    seconds: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `mcfast.fit` was asked for, checked."""
+
+    factors: int
+    epochs: int
+    regularization: float
+    learning_rate: float
+    biases: bool
+    loss: str
+    patience: int | None
+    blocks: tuple[int, int] | None
+    seed: int
+    threads: int
+    progress: bool | None
+    callback: Callable[[Epoch], Any] | None
+
+
+class Learnt(NamedTuple):
+    """Padded factors and biases, in row order."""
+
+    user_rows: Float32
+    item_rows: Float32
+    user_biases: Float32
+    item_biases: Float32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was learnt by the best epoch (the last one, without validation), and how training went."""
+
+    learnt: Learnt
+    history: list[Epoch]
+    best: int
+    interrupted: bool
+
+
+def run(
+    trainer: _core.Trainer, n: int, validate: Callable[[], float] | None, settings: Settings, epochs: int
+) -> Outcome:
+    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for.
+
+    Parameters
+    ----------
+    trainer : _core.Trainer
+        In its initial state.
+    n : int
+        Its number of triples.
+    validate : callable or None
+        Returns the RMSE on the validation part as the trainer stands.
+    settings : Settings
+        Of the training.
+    epochs : int
+        Where to end.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    DivergenceError
+        An epoch did not stay finite, at half the step neither.
+    KeyboardInterrupt
+        Ctrl-C came before an epoch was whole.
+    """
+    history: list[Epoch] = []
+    best, kept, interrupted, halved = 0, None, False, 1.0
+    with bar(epochs * n, "fit", show=settings.progress, unit="triple") as shown:
+        while len(history) < epochs:
+            number = len(history) + 1
+            trainer.checkpoint(settings.threads)
+            try:
+                loss, rate, seconds, halved = _epoch(trainer, number, n, halved, settings, shown)
+                score = validate() if validate else None
+                epoch = Epoch(number, loss, score, seconds, rate)
+                history.append(epoch)
+                shown.set_postfix_str(f"loss {loss:.4f}" + ("" if score is None else f", validation RMSE {score:.4f}"))
+                if score is None:
+                    best = number
+                elif not best or score < (history[best - 1].validation or math.inf):
+                    best, kept = number, export(trainer, settings.threads)  # a later epoch may turn out worse
+                stop = settings.callback is not None and settings.callback(epoch) is True
+            except KeyboardInterrupt:
+                if not history:
+                    raise
+                if len(history) < number:
+                    trainer.restore(settings.threads)
+                interrupted = True
+                break
+            if stop or (score is not None and settings.patience is not None and number - best >= settings.patience):
+                break
+    if interrupted:
+        warnings.warn(f"interrupted: the model is that of epoch {best}", RuntimeWarning, stacklevel=4)
+    return Outcome(kept or export(trainer, settings.threads), history, best, interrupted)
+
+
+def export(trainer: _core.Trainer, threads: int) -> Learnt:
+    """Return the state of a trainer in row order and in the units of the scores."""
+    users, items = trainer.n_users, trainer.n_items
+    learnt = Learnt(
+        np.empty((users, trainer.width), np.float32),
+        np.empty((items, trainer.width), np.float32),
+        np.empty(users, np.float32),
+        np.empty(items, np.float32),
+    )
+    trainer.export_users(learnt.user_rows, learnt.user_biases, threads)
+    trainer.export_items(learnt.item_rows, learnt.item_biases, threads)
+    return learnt
+
+
+def _epoch(
+    trainer: _core.Trainer, number: int, n: int, halved: float, settings: Settings, shown: Any
+) -> tuple[float, float, float, float]:
+    """Run one epoch; where it diverges, once more from its start at half the step, which then stays halved."""
+
+    def progress(done: int) -> None:
+        shown.update((number - 1) * n + done - shown.n)
+
+    for factor in (halved, halved / 2):
+        rate = settings.learning_rate * factor * (1 - (number - 1) / settings.epochs)
+        start = time.perf_counter()
+        loss = trainer.epoch(number, rate, settings.threads, progress)
+        seconds = time.perf_counter() - start
+        if math.isfinite(loss):
+            progress(n)
+            return loss, rate, seconds, factor
+        trainer.restore(settings.threads)
+        progress(0)
+    raise DivergenceError(
+        f"training diverged in epoch {number}, at half the step as well: lower learning_rate (got "
+        f"{settings.learning_rate:g}) or raise regularization (got {settings.regularization:g})"
+    )

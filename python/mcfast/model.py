@@ -1,0 +1,460 @@
+"""The trained model: two factor matrices, biases, vocabularies and what was seen, and the questions it answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core, checks
+from .data.ids import Ids
+from .ranking import Neighbours, Ranker, Recommendations, answer
+from .seen import Seen
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Float32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+
+class Model:
+    """A factor model: the estimated score of user u and item i is ``mean + b_u + b_i + <a_u, b_i>``.
+
+    Made by `mcfast.fit`, `Model.from_factors` or `mcfast.load`. It does not change; its arrays are read-only.
+
+    Attributes
+    ----------
+    users, items : Ids
+        The vocabularies: ids in row order.
+    mean : float
+        What every score starts from; 0 without biases.
+    user_biases, item_biases : numpy.ndarray
+        (n_users,) and (n_items,) float32; zeros without biases.
+    user_rows, item_rows : numpy.ndarray
+        (n_users, width) and (n_items, width) float32: the factors, padded with zeros to whole vectors as the core takes
+        them.
+    seen : Seen
+        The pairs that recommendations leave out.
+    parameters : dict
+        The arguments the model was trained with, defaults included.
+    history : list of dict
+        One record an epoch: number, loss, validation, seconds, learning_rate.
+    metrics : dict
+        Measures that were stored with the model.
+    predicts_scores : bool
+        Whether `predict` estimates scores; False where only the order means something.
+    """
+
+    def __init__(
+        self,
+        *,
+        users: Ids,
+        items: Ids,
+        factors: int,
+        user_rows: Float32,
+        item_rows: Float32,
+        user_biases: Float32,
+        item_biases: Float32,
+        mean: float = 0.0,
+        seen: Seen | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
+        metrics: Mapping[str, float] | None = None,
+        predicts_scores: bool = True,
+    ) -> None:
+        self.users, self.items = users, items
+        self.mean = mean
+        self.seen = Seen.empty(len(users)) if seen is None else seen
+        self.parameters = dict(parameters or {})
+        self.history = [dict(epoch) for epoch in history]
+        self.metrics = dict(metrics or {})
+        self.predicts_scores = predicts_scores
+        self._factors = factors
+        self.user_rows, self.item_rows = _frozen(user_rows), _frozen(item_rows)
+        self.user_biases, self.item_biases = _frozen(user_biases), _frozen(item_biases)
+        self._neighbours: dict[tuple[str, str], Neighbours] = {}
+
+    @classmethod
+    def from_factors(
+        cls,
+        user_factors: npt.ArrayLike,
+        item_factors: npt.ArrayLike,
+        *,
+        users: Any = None,
+        items: Any = None,
+        user_biases: npt.ArrayLike | None = None,
+        item_biases: npt.ArrayLike | None = None,
+        mean: float = 0.0,
+        seen: tuple[Any, Any] | None = None,
+        predicts_scores: bool = True,
+    ) -> Model:
+        """Make a model of vectors from elsewhere, a two-tower net say.
+
+        Parameters
+        ----------
+        user_factors, item_factors : array_like
+            (n_users, K) and (n_items, K) finite numbers, K in 1..1024; kept as float32.
+        users, items : array_like, optional
+            The ids of the rows, distinct; by default 0, 1, 2, ...
+        user_biases, item_biases : array_like, optional
+            (n_users,) and (n_items,); by default zeros.
+        mean : float, default 0.0
+            Added to every score.
+        seen : (users, items), optional
+            Pairs of ids to leave out of recommendations.
+        predicts_scores : bool, default True
+            Whether <a, b> estimates a score, so that RMSE means something.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            Shapes do not fit each other, or a number is not finite.
+        UnknownIdError
+            `seen` holds an id that is not among `users` and `items`.
+        """
+        a = checks.floats(user_factors, "user_factors", (None, None))
+        checks.integer(a.shape[1], "the columns of user_factors", 1, 1024)
+        b = checks.floats(item_factors, "item_factors", (None, a.shape[1]))
+        user_ids, item_ids = _ids(users, len(a), "users"), _ids(items, len(b), "items")
+        pairs = None
+        if seen is not None:
+            rows = user_ids.rows(seen[0], "seen"), item_ids.rows(seen[1], "seen")
+            if len(rows[0]) != len(rows[1]):
+                raise ValueError(checks.message("seen", f"{len(rows[0])} users and {len(rows[1])} items", "pairs"))
+            pairs = Seen.of(*rows, len(a), checks.thread_count(None))
+        biases = [
+            np.zeros(n, np.float32) if value is None else checks.floats(value, name, (n,))
+            for value, name, n in ((user_biases, "user_biases", len(a)), (item_biases, "item_biases", len(b)))
+        ]
+        return cls(
+            users=user_ids,
+            items=item_ids,
+            factors=a.shape[1],
+            user_rows=padded(a),
+            item_rows=padded(b),
+            user_biases=biases[0],
+            item_biases=biases[1],
+            mean=checks.real(mean, "mean"),
+            seen=pairs,
+            predicts_scores=checks.flag(predicts_scores, "predicts_scores"),
+        )
+
+    @property
+    def factors(self) -> int:
+        """The number of factors K."""
+        return self._factors
+
+    @property
+    def n_users(self) -> int:
+        """The number of users."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """The number of items."""
+        return len(self.items)
+
+    @property
+    def user_factors(self) -> Float32:
+        """The user factors, (n_users, K) float32, a view."""
+        return self.user_rows[:, : self._factors]
+
+    @property
+    def item_factors(self) -> Float32:
+        """The item factors, (n_items, K) float32, a view."""
+        return self.item_rows[:, : self._factors]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the training; the model is then that of the last whole epoch."""
+        return bool(self.parameters.get("interrupted", False))
+
+    def __repr__(self) -> str:
+        return (
+            f"Model(users={self.n_users:,}, items={self.n_items:,}, factors={self._factors}, seen={len(self.seen):,})"
+        )
+
+    def predict(self, users: Any, items: Any, *, unknown: str = "raise", threads: int | None = None) -> Float32:
+        """Estimate the scores of pairs.
+
+        Parameters
+        ----------
+        users, items : array_like
+            The ids of n pairs; a single id stands for n equal ones.
+        unknown : {"raise", "mean"}, default "raise"
+            What an unknown id does: raise, or take part as the mean user or item, whose bias and factors are 0.
+        threads : int, optional
+            By default all the process may use.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) float32.
+
+        Raises
+        ------
+        UnknownIdError
+            An id is unknown, under ``unknown="raise"``.
+        ValueError
+            The numbers of users and items differ.
+        """
+        user_rows, item_rows = (
+            self._rows(self.users, users, "users", unknown),
+            self._rows(self.items, items, "items", unknown),
+        )
+        if len(user_rows) != len(item_rows):
+            if 1 not in (len(user_rows), len(item_rows)):
+                got = f"{len(user_rows)} users and {len(item_rows)} items"
+                raise ValueError(checks.message("users, items", got, "equally many, or one of one side"))
+            user_rows, item_rows = (np.ascontiguousarray(x) for x in np.broadcast_arrays(user_rows, item_rows))
+        return self.predict_rows(user_rows, item_rows, checks.thread_count(threads))
+
+    def predict_rows(self, users: Rows, items: Rows, threads: int) -> Float32:
+        """Estimate the scores of pairs of rows; row -1 takes part as the mean."""
+        known = (users >= 0) & (items >= 0)
+        everything = bool(known.all())
+        scores = _core.predict_pairs(
+            self.user_rows,
+            self.item_rows,
+            self._user_offsets(),
+            self.item_biases,
+            users if everything else users[known],
+            items if everything else items[known],
+            threads,
+        )
+        if everything:
+            return scores
+        out = _or_else(self._user_offsets(), users, self.mean) + _or_else(self.item_biases, items, 0)
+        out[known] = scores
+        return out.astype(np.float32)
+
+    def predict_block(self, users: Any, items: Any, *, threads: int | None = None) -> Float32:
+        """Estimate every score of some users with some items: a piece of the completed matrix.
+
+        Parameters
+        ----------
+        users, items : array_like
+            n and m ids.
+        threads : int, optional
+            By default all the process may use.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, m) float32.
+
+        Raises
+        ------
+        UnknownIdError
+            An id is unknown.
+        """
+        user_rows, item_rows = self.users.rows(users, "users"), self.items.rows(items, "items")
+        return _core.predict_block(
+            self.user_rows[user_rows],
+            self.item_rows[item_rows],
+            self._user_offsets()[user_rows],
+            self.item_biases[item_rows],
+            checks.thread_count(threads),
+        )
+
+    def recommend(
+        self,
+        users: Any,
+        k: int = 20,
+        *,
+        exclude_seen: bool = True,
+        allow: Any = None,
+        exclude: Any = None,
+        unknown: str = "raise",
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> Recommendations:
+        """Find the k items with the largest estimated scores for each user, exactly.
+
+        Parameters
+        ----------
+        users : array_like or a single id
+            The ids of n users.
+        k : int, default 20
+            How many items; more than there are gives a short answer, padded.
+        exclude_seen : bool, default True
+            Leave out what the user has seen.
+        allow : array_like, optional
+            Ids of the only items that may be recommended. Ids the model does not know are passed over.
+        exclude : array_like, optional
+            Ids of items that may not be recommended. Ids the model does not know are passed over.
+        unknown : {"raise", "mean"}, default "raise"
+            What an unknown user does: raise, or get the items with the largest biases.
+        threads : int, optional
+            By default all the process may use.
+        progress : bool, optional
+            Show a progress bar; by default on a terminal, after two seconds.
+
+        Returns
+        -------
+        Recommendations
+            Equal scores are ordered by item row.
+
+        Raises
+        ------
+        UnknownIdError
+            A user is unknown, under ``unknown="raise"``.
+        ValueError
+            `k` is not positive, or no id of `allow` is known.
+        """
+        user_rows = self._rows(self.users, users, "users", unknown)
+        rows, scores, counts = self.ranker.search(
+            self.user_rows,
+            user_rows,
+            checks.integer(k, "k", 1),
+            self.seen if checks.flag(exclude_seen, "exclude_seen") else None,
+            self._allowed(allow, exclude),
+            checks.thread_count(threads),
+            progress,
+        )
+        offsets = _or_else(self._user_offsets(), user_rows, self.mean)
+        return answer(users, self.items, (rows, (scores + offsets[:, None]).astype(np.float32), counts))
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        """The items, prepared for search; scores without what is the same for all items of a user."""
+        return Ranker(self.item_rows, self.item_biases, checks.thread_count(None))
+
+    def similar_items(
+        self, items: Any, k: int = 10, *, metric: str = "cosine", threads: int | None = None
+    ) -> Recommendations:
+        """Find the k items whose factors are nearest to those of each item, itself left out.
+
+        Parameters
+        ----------
+        items : array_like or a single id
+            The ids of n items.
+        k : int, default 10
+            How many.
+        metric : {"cosine", "ip"}, default "cosine"
+            Cosine or inner product of the factors; biases are ignored. The cosine of a zero vector is 0.
+        threads : int, optional
+            By default all the process may use.
+
+        Returns
+        -------
+        Recommendations
+
+        Raises
+        ------
+        UnknownIdError
+            An id is unknown.
+        ValueError
+            `k` is not positive, or the metric is another.
+        """
+        return self._similar(self.items, self.item_rows, items, "items", k, metric, threads)
+
+    def similar_users(
+        self, users: Any, k: int = 10, *, metric: str = "cosine", threads: int | None = None
+    ) -> Recommendations:
+        """Find the k users whose factors are nearest to those of each user; as `similar_items`."""
+        return self._similar(self.users, self.user_rows, users, "users", k, metric, threads)
+
+    def to_arrow(self) -> tuple[pa.Table, pa.Table]:
+        """Return users and items as Arrow tables with columns id, factors (a list of K float32) and bias."""
+        return (
+            _table(self.users, self.user_factors, self.user_biases),
+            _table(self.items, self.item_factors, self.item_biases),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a directory, or replace the model that stands there, in one step.
+
+        Parameters
+        ----------
+        path : path-like
+            The directory; its parent must exist. ``docs/format.md`` gives the bytes.
+
+        Raises
+        ------
+        FormatError
+            Something else than a model stands there.
+        OSError
+            The disk is full or not writable; what stood there is as it was.
+        """
+        from .model_files import save
+
+        save(self, path)
+
+    def _user_offsets(self) -> npt.NDArray[np.float64]:
+        return self.mean + self.user_biases.astype(np.float64)
+
+    def _rows(self, ids: Ids, values: Any, name: str, unknown: str) -> Rows:
+        checks.choice(unknown, "unknown", ("raise", "mean"))
+        return ids.rows(values, name, "raise" if unknown == "raise" else "skip")
+
+    def _allowed(self, allow: Any, exclude: Any) -> npt.NDArray[np.uint8] | None:
+        if allow is None and exclude is None:
+            return None
+        mask = np.full(self.n_items, allow is None, np.uint8)
+        if allow is not None:
+            rows = self.items.rows(allow, "allow", "skip")
+            if len(rows) and (rows < 0).all():
+                raise ValueError(checks.message("allow", f"{len(rows)} ids, none of them known", "ids of items"))
+            mask[rows[rows >= 0]] = 1
+        if exclude is not None:
+            rows = self.items.rows(exclude, "exclude", "skip")
+            mask[rows[rows >= 0]] = 0
+        return mask
+
+    def _similar(
+        self, ids: Ids, vectors: Float32, values: Any, name: str, k: int, metric: str, threads: int | None
+    ) -> Recommendations:
+        rows = ids.rows(values, name)
+        checks.choice(metric, "metric", ("cosine", "ip"))
+        k, workers = checks.integer(k, "k", 1), checks.thread_count(threads)
+        neighbours = self._neighbours.get((name, metric))
+        if neighbours is None:
+            neighbours = self._neighbours[name, metric] = Neighbours(vectors, metric, workers)
+        return answer(values, ids, neighbours.search(rows, k, workers))
+
+
+def padded(factors: Float32) -> Float32:
+    """Return factors with zero columns up to a whole number of vectors."""
+    width = -(-factors.shape[1] // _core.row_alignment) * _core.row_alignment
+    out = np.zeros((len(factors), width), np.float32)
+    out[:, : factors.shape[1]] = factors
+    return out
+
+
+def _frozen(array: Float32) -> Float32:
+    view: Float32 = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _ids(values: Any, n: int, name: str) -> Ids:
+    if values is None:
+        return Ids(np.arange(n, dtype=np.int64))
+    ids = Ids(values)
+    if len(ids) != n:
+        raise ValueError(checks.message(name, f"{len(ids)} ids", f"{n}, one for each row of factors"))
+    return ids
+
+
+def _or_else(values: npt.NDArray[Any], rows: Rows, otherwise: float) -> npt.NDArray[np.float64]:
+    """Return the values of rows, `otherwise` for row -1."""
+    out = np.full(len(rows), otherwise)
+    out[rows >= 0] = values[rows[rows >= 0]]
+    return out
+
+
+def _table(ids: Ids, factors: Float32, biases: Float32) -> pa.Table:
+    import pyarrow as pa
+
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(factors).ravel()), factors.shape[1])
+    return pa.table({"id": pa.array(ids.values), "factors": lists, "bias": pa.array(biases)})

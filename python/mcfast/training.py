@@ -1,0 +1,254 @@
+"""`fit`: from observed scores to a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import _core, checks
+from .data.ids import Ids
+from .data.triples import Triples, as_triples
+from .epochs import Epoch, Outcome, Settings, run
+from .model import Model
+from .seen import Seen
+
+
+def fit(
+    triples: Any,
+    *,
+    factors: int = 64,
+    epochs: int = 20,
+    regularization: float = 0.05,
+    learning_rate: float = 0.1,
+    biases: bool = True,
+    loss: str = "squared",
+    validation: float | Any | None = None,
+    patience: int | None = 3,
+    refit: bool = True,
+    init: Model | None = None,
+    seen: str = "all",
+    callback: Callable[[Epoch], Any] | None = None,
+    progress: bool | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    blocks: tuple[int, int] | None = None,
+) -> Model:
+    r"""Learn factors of users and items from observed scores.
+
+    Minimises, over the observed triples alone,
+
+    .. math:: \sum (y - \hat y)^2 + \lambda (\sigma |a_u|^2 + \sigma |b_i|^2 + b_u^2 + b_i^2), \quad
+       \hat y = \mu + b_u + b_i + \langle a_u, b_i \rangle
+
+    by stochastic gradient descent over a grid of blocks, with row-wise AdaGrad and a step that falls linearly over the
+    epochs. With ``biases=False, regularization=0`` it is plain matrix completion. The same seed gives the same bits on
+    one instruction set, whatever the number of threads.
+
+    Parameters
+    ----------
+    triples : Triples, tuple of arrays, (n, 3) array, table or path
+        Users, items and scores: see `mcfast.data.triples.as_triples`.
+    factors : int, default 64
+        K, 1..1024. More fit finer taste and need more data; multiples of 16 waste nothing.
+    epochs : int, default 20
+        Passes over the triples; at most as many with `validation`.
+    regularization : float, default 0.05
+        :math:`\lambda \ge 0`, for scores of standard deviation 1: scores are divided by theirs,
+        :math:`\sigma`, so that one value suits stars of 1..5 and interest of 0..4. It counts once for each triple, so
+        frequent rows are held as tightly as rare ones.
+    learning_rate : float, default 0.1
+        Step of the first epoch, > 0, before AdaGrad divides it by the root of a row's sum of mean squared gradients.
+    biases : bool, default True
+        Learn a mean, and a bias for each user and item.
+    loss : {"squared"}, default "squared"
+        The loss of a triple.
+    validation : float, Triples or like `triples`, optional
+        A fraction in (0, 1) drawn by `seed`, or data of its own. The best epoch is found on it, by RMSE.
+    patience : int or None, default 3
+        With `validation`: stop after so many epochs without a new best; None never stops early.
+    refit : bool, default True
+        With `validation`: train anew on everything, for as many epochs as were best. Otherwise the model of the best
+        epoch is returned.
+    init : Model, optional
+        Start from this model: its users and items keep their rows and start from their vectors, new ids are added, its
+        seen pairs are kept. Must have the same `factors`.
+    seen : {"all", "positive"}, default "all"
+        Which pairs recommendations leave out later: all of the data, score 0 and validation included, or only those of
+        a score above 0.
+    callback : callable, optional
+        Called after each epoch with an `Epoch`; returning True stops the training there.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal, after two seconds.
+    seed : int, default 0
+        Of everything random, 0..2^64 - 1.
+    threads : int, optional
+        By default all the process may use. Has no influence on the result.
+    blocks : (int, int), optional
+        User and item stripes of the training grid. By default about 64 and 32, fewer for little data, more for many
+        items. Changes the bits of the result.
+
+    Returns
+    -------
+    Model
+        With `history` and, under `validation`, ``metrics["validation_rmse"]``. Ctrl-C ends the training with the model
+        of the last whole epoch (`Model.interrupted`), or goes through if there is none.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range, or the data is empty, not finite, or of a wrong type.
+    DivergenceError
+        The loss is not finite, at half the step neither.
+
+    Notes
+    -----
+    Row-wise AdaGrad over blocks follows LIBMF [1]_; the objective with biases is that of [2]_.
+
+    .. [1] Chin, Zhuang, Juan, Lin: "A learning-rate schedule for stochastic gradient methods to matrix factorization",
+       PAKDD 2015.
+    .. [2] Koren, Bell, Volinsky: "Matrix factorization techniques for recommender systems", Computer 42(8), 2009.
+
+    Examples
+    --------
+    >>> import mcfast
+    >>> model = mcfast.fit((["ann", "ann", "bob"], ["tea", "jam", "tea"], [5, 3, 4]), factors=2, epochs=5)
+    >>> model.recommend("bob", k=1).ids
+    array(['jam'], dtype=object)
+    """
+    settings = Settings(
+        factors=checks.integer(factors, "factors", 1, 1024),
+        epochs=checks.integer(epochs, "epochs", 1, 100_000),
+        regularization=checks.real(regularization, "regularization", 0),
+        learning_rate=checks.real(learning_rate, "learning_rate", 0, above=True),
+        biases=checks.flag(biases, "biases"),
+        loss=checks.choice(loss, "loss", _core.losses),
+        patience=None if patience is None else checks.integer(patience, "patience", 1),
+        blocks=None if blocks is None else _blocks(blocks),
+        seed=checks.integer(seed, "seed", 0, 2**64 - 1),
+        threads=checks.thread_count(threads),
+        progress=progress,
+        callback=callback,
+    )
+    checks.flag(refit, "refit")
+    checks.choice(seen, "seen", ("all", "positive"))
+    if init is not None and not isinstance(init, Model):
+        raise TypeError(checks.message("init", type(init).__name__, "a Model"))
+    if init is not None and init.factors != settings.factors:
+        raise ValueError(checks.message("factors", str(settings.factors), f"{init.factors}, as in init"))
+
+    data = as_triples(triples, threads=settings.threads)
+    if init is not None:
+        data = _over(init.users, init.items, data)
+    train, held_out, data = _split(data, validation, settings)
+    outcome, trainer = _train(train, held_out, settings, settings.epochs, init)
+    history, metrics = outcome.history, {}
+    if held_out is not None:
+        metrics["validation_rmse"] = min(epoch.validation for epoch in history if epoch.validation is not None)
+        if refit and not outcome.interrupted:
+            outcome, trainer = _train(data, None, settings, outcome.best, init)
+    mean, stripes = trainer.mean, trainer.blocks
+    del trainer  # its memory, before more is needed
+    return Model(
+        users=data.user_ids,
+        items=data.item_ids,
+        factors=settings.factors,
+        **outcome.learnt._asdict(),
+        mean=mean,
+        seen=_seen(data, init, positive=seen == "positive", threads=settings.threads),
+        parameters={
+            **{k: v for k, v in asdict(settings).items() if k not in ("threads", "progress", "callback")},
+            "validation": validation if isinstance(validation, float) else None if validation is None else "given",
+            "refit": refit,
+            "seen": seen,
+            "blocks": list(stripes),
+            "epochs_run": len(outcome.history),
+            "interrupted": outcome.interrupted,
+        },
+        history=[asdict(epoch) for epoch in history],
+        metrics=metrics,
+    )
+
+
+def _blocks(value: Any) -> tuple[int, int]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(checks.message("blocks", value, "(user stripes, item stripes)"))
+    return checks.integer(value[0], "blocks[0]", 1, 1 << 20), checks.integer(value[1], "blocks[1]", 1, 1 << 20)
+
+
+def _over(users: Ids, items: Ids, data: Triples) -> Triples:
+    """Return the triples over given vocabularies, to which their own new ids are added."""
+    user_ids, user_rows = users.union(data.user_ids)
+    item_ids, item_rows = items.union(data.item_ids)
+    return replace(data, users=user_rows[data.users], items=item_rows[data.items], user_ids=user_ids, item_ids=item_ids)
+
+
+def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples, Triples | None, Triples]:
+    """Return what to train on, what to validate on, and both together; all over one vocabulary."""
+    if validation is None:
+        return data, None, data
+    if isinstance(validation, int | float) and not isinstance(validation, bool):
+        fraction = checks.real(validation, "validation", 0, 1, above=True)
+        train, held_out = data.split_random(fraction, seed=settings.seed)
+        if not len(train) or not len(held_out):
+            got = f"{fraction:g} of {len(data)} triples"
+            raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
+        return train, held_out, data
+    given = as_triples(validation, threads=settings.threads, name="validation")
+    held_out = _over(data.user_ids, data.item_ids, given)
+    # A union keeps the rows of its first side.
+    train = replace(data, times=None, user_ids=held_out.user_ids, item_ids=held_out.item_ids)
+    both = replace(
+        train,
+        users=np.concatenate([train.users, held_out.users]),
+        items=np.concatenate([train.items, held_out.items]),
+        scores=np.concatenate([train.scores, held_out.scores]),
+    )
+    return train, held_out, both
+
+
+def _train(
+    data: Triples, held_out: Triples | None, settings: Settings, epochs: int, init: Model | None
+) -> tuple[Outcome, _core.Trainer]:
+    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for."""
+    trainer = _core.Trainer(
+        data.users,
+        data.items,
+        data.scores,
+        data.n_users,
+        data.n_items,
+        settings.factors,
+        settings.biases,
+        settings.loss,
+        settings.regularization,
+        settings.seed,
+        settings.blocks or (0, 0),
+        settings.threads,
+    )
+    if init is not None:
+        # The old biases stand on the old mean.
+        user_biases = init.user_biases + np.float32(init.mean - trainer.mean) if settings.biases else None
+        item_biases = init.item_biases if settings.biases else None
+        trainer.import_users(np.arange(init.n_users, dtype=np.int32), init.user_rows, user_biases)
+        trainer.import_items(np.arange(init.n_items, dtype=np.int32), init.item_rows, item_biases)
+
+    def validation_error(part: Triples) -> float:
+        squares = trainer.squared_error(part.users, part.items, part.scores, settings.threads)
+        return math.sqrt(squares / len(part))
+
+    validate = None if held_out is None else partial(validation_error, held_out)
+    return run(trainer, len(data), validate, settings, epochs), trainer
+
+
+def _seen(data: Triples, init: Model | None, *, positive: bool, threads: int) -> Seen:
+    users, items = data.users, data.items
+    if positive:
+        users, items = users[data.scores > 0], items[data.scores > 0]
+    if init is not None:
+        old_users, old_items = init.seen.pairs()
+        users, items = np.concatenate([old_users, users]), np.concatenate([old_items, items])
+    return Seen.of(users, items, data.n_users, threads)

@@ -1,0 +1,108 @@
+"""`evaluate` against the oracle, and the popularity baseline."""
+
+import numpy as np
+import oracle
+import pytest
+
+import mcfast
+
+
+def problem(seed=0, n_users=40, n_items=60):
+    rng = np.random.default_rng(seed)
+    pairs = rng.permutation(n_users * n_items)[:900]
+    users, items, scores = pairs // n_items, pairs % n_items, rng.integers(0, 5, 900)
+    train, test = slice(0, 600), slice(600, None)
+    return (users[train], items[train], scores[train]), (users[test], items[test], scores[test])
+
+
+@pytest.mark.parametrize("relevant", [None, 3])
+@pytest.mark.parametrize("denominator", ["relevant", "min"])
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_measures_are_the_oracles(relevant, denominator, exclude_seen):
+    train, test = problem()
+    model = mcfast.fit(train, factors=4, epochs=3)
+    cuts = [3, 10, 100]
+    got = mcfast.evaluate(
+        model, test, cuts, relevant=relevant, recall_denominator=denominator, exclude_seen=exclude_seen, threads=2
+    )
+    users, items, scores = test
+    wanted = scores > 0 if relevant is None else scores >= relevant
+    known = model.users.rows(users, "users", "skip") >= 0
+    people = np.unique(users[wanted & known])
+    lists = model.recommend(people, 100, exclude_seen=exclude_seen).ids
+    expected = [
+        oracle.ranking_measures(lists[row][lists[row] >= 0], items[wanted & (users == user)], cuts)
+        for row, user in enumerate(people)
+    ]
+    assert got["users"] == len(people)
+    for cut in cuts:
+        for name in ("recall", "precision", "ndcg", "map", "mrr", "hit_rate"):
+            source = "capped_recall" if (name, denominator) == ("recall", "min") else name
+            mean = np.mean([measures[cut][source] for measures in expected])
+            assert got[f"{name}@{cut}"] == pytest.approx(mean, rel=1e-12), (name, cut)
+        listed = lists[:, :cut][lists[:, :cut] >= 0]
+        assert got[f"coverage@{cut}"] == pytest.approx(len(np.unique(listed)) / model.n_items)
+    error = model.predict(users, items, unknown="mean").astype(float) - scores
+    assert got["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert got["mae"] == pytest.approx(np.mean(np.abs(error)))
+
+
+def test_threads_and_batches_do_not_matter(monkeypatch):
+    train, test = problem()
+    model = mcfast.fit(train, factors=4, epochs=3)
+    one = mcfast.evaluate(model, test, 5, threads=1)
+    assert mcfast.evaluate(model, test, 5, threads=7) == one
+    monkeypatch.setattr("mcfast.evaluation.BATCH", 7)
+    assert mcfast.evaluate(model, test, 5) == pytest.approx(one, rel=1e-12)
+
+
+def test_unknown_items_are_misses_and_unknown_users_are_told():
+    model = mcfast.Model.from_factors(np.ones((1, 1)), [[2.0], [1]], users=["u"], items=["i", "j"])
+    test = (["u", "u", "x", "u"], ["i", "new", "i", "j"], [1, 1, 1, 0])
+    got = mcfast.evaluate(model, test, 2)
+    assert (got["rows"], got["unknown_rows"], got["unknown_users"], got["users"]) == (4, 2, 1, 1)
+    assert got["recall@2"] == 0.5
+    assert got["precision@2"] == 0.5
+    assert got["ndcg@2"] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+
+
+def test_test_data_without_a_relevant_row():
+    model = mcfast.Model.from_factors(np.ones((1, 1)), np.ones((2, 1)))
+    got = mcfast.evaluate(model, ([0, 0], [0, 1], [0, 0]))
+    assert got["users"] == 0
+    assert np.isnan(got["recall@20"])
+    assert got["rmse"] == 1
+
+
+def test_popularity_ranks_by_count_without_what_was_seen():
+    train = (["a", "b", "c", "a", "b", "a"], ["x", "x", "x", "y", "y", "z"], [1, 0, 5, 1, 1, 1])
+    model = mcfast.popularity(train)
+    assert model.recommend("c", k=2).ids.tolist() == ["y", "z"]
+    assert model.recommend("a", k=1).counts == 0
+    assert model.recommend("nobody", k=3, unknown="mean").ids.tolist() == ["x", "y", "z"]
+    got = mcfast.evaluate(model, (["c"], ["y"], [1]), 1)
+    assert got["recall@1"] == 1
+    assert "rmse" not in got
+    assert got["popular_share@1"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"k": 0}, "k: got 0, expected an integer >= 1"),
+        ({"k": []}, "k: got no number"),
+        ({"k": "20"}, "k: got '2'"),
+        ({"relevant": float("nan")}, "relevant: got nan"),
+        ({"recall_denominator": "k"}, "recall_denominator: got 'k', expected one of 'relevant', 'min'"),
+    ],
+)
+def test_evaluate_refuses(options, words):
+    train, test = problem()
+    model = mcfast.fit(train, factors=1, epochs=1)
+    with pytest.raises((ValueError, TypeError), match=words):
+        mcfast.evaluate(model, test, **options)
+
+
+def test_evaluate_refuses_what_is_no_model():
+    with pytest.raises(TypeError, match="model: got str, expected a Model"):
+        mcfast.evaluate("model", problem()[1])
