@@ -129,7 +129,7 @@ class Ids:
         numpy.ndarray
             Of the same shape: int64 with -1 for none, or objects of type str with None for none.
         """
-        rows = np.asarray(rows)
+        rows = np.asarray(rows, np.int64)
         ids = np.full(rows.shape, -1 if self.is_integer else None, self.values.dtype)
         known = rows >= 0
         ids[known] = self.values[rows[known]]

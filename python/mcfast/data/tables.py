@@ -31,7 +31,7 @@ _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator
 def is_table(source: object) -> bool:
     """Whether `source` is a path or a table in memory."""
     return isinstance(source, str | os.PathLike | np.ndarray) or (
-        package(source) in ("pandas", "polars", "pyarrow") and hasattr(source, "columns")
+        package(source) in ("pandas", "polars", "pyarrow") and hasattr(type(source), "columns")
     )
 
 
@@ -104,7 +104,7 @@ def _open(source: Any, separator: str | None, header: bool, threads: int) -> tup
     if package(source) == "polars" and hasattr(source, "collect"):
 
         def collect(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
-            frame = source.select(list(dict.fromkeys(chosen.values()))).collect()
+            frame = source.select(_distinct(chosen)).collect()
             return {role: frame[name] for role, name in chosen.items()}
 
         return source.collect_schema().names(), collect
@@ -131,12 +131,16 @@ def _resolve(column: Column, names: list[Any], source: Any) -> Any:
     raise ValueError(f"{where}: no column {column!r}, there are {', '.join(map(repr, names))}")
 
 
+def _distinct(chosen: Mapping[str, Any]) -> list[Any]:
+    return list(dict.fromkeys(chosen.values()))
+
+
 def _open_parquet(path: Path, threads: int) -> tuple[list[Any], Load]:
     import pyarrow.parquet as pq
 
     def load(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
         with _readable(path, "Parquet"):
-            table = file.read(list(chosen.values()), use_threads=threads > 1)
+            table = file.read(_distinct(chosen), use_threads=threads > 1)
         return {role: table.column(name) for role, name in chosen.items()}
 
     with _readable(path, "Parquet"):
@@ -163,7 +167,7 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
     if separator is None:
         separator = "\t" if _TABS & set(path.suffixes) else ","
     with _readable(path, "CSV"):
-        first = next(_segments(path, separator, _SEGMENT), b"").splitlines()
+        first = next(_segments(path, separator, 1), b"").splitlines()
     if not first:
         raise FormatError(f"{path}: empty")
     delimiter = separator if len(separator.encode()) == 1 else _STAND_IN
@@ -184,7 +188,7 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
                         column_names=names, skip_rows=int(header and not parts), use_threads=threads > 1
                     ),
                     pa_csv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == separator else False),
-                    pa_csv.ConvertOptions(column_types=types, include_columns=list(dict.fromkeys(chosen.values()))),
+                    pa_csv.ConvertOptions(column_types=types, include_columns=_distinct(chosen)),
                 )
                 parts.append(part)
                 types = dict(zip(part.schema.names, part.schema.types, strict=True))
