@@ -23,6 +23,10 @@ class DivergenceError(ArithmeticError):
     """Training left the range of finite numbers, also at half the step."""
 
 
+class RecallWarning(UserWarning):
+    """An approximate index did not reach the recall that was asked for, and answers exactly instead."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message says the command that installs it."""
 

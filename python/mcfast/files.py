@@ -2,8 +2,9 @@
 
 A directory holds ``manifest.json`` and one folder of arrays in NumPy's ``.npy`` format, which can be memory-mapped, and
 of ``.bin`` files in a format of their own. The manifest names the folder and lists size and SHA-256 of each file in it.
-To replace a directory, the new files are written beside the old ones and synced, then the manifest is renamed into place: whoever opens it at any moment, or after a
-crash at any moment, finds the old state or the new one, whole. ``docs/format.md`` describes the bytes.
+To replace a directory, the new files are written beside the old ones and synced, then the manifest is renamed into
+place: whoever opens it at any moment, or after a crash at any moment, finds the old state or the new one, whole.
+``docs/format.md`` describes the bytes.
 """
 
 from __future__ import annotations
