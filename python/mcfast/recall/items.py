@@ -1,0 +1,69 @@
+"""The items of an index as the core wants them, and queries brought to the same form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _core, checks
+
+METRICS = ("ip", "cosine", "l2")
+
+Float32 = checks.Float32
+_MOST_ITEMS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Items:
+    """Checked item vectors, the metric they are searched by, and what does not depend on how they are searched."""
+
+    rows: Float32  # (n, width): padded with zeros to the core's width, unit rows for cosine
+    offsets: Float32 | None  # (n,): added to the inner product
+    metric: str
+    dimension: int
+
+    @classmethod
+    def checked(cls, vectors: Any, metric: str, offsets: Any, threads: int) -> Items:
+        """Copy and check what a user gave `build`; see there."""
+        metric = checks.choice(metric, "metric", METRICS)
+        vectors = checks.floats(vectors, "vectors", (None, None))
+        n, dimension = vectors.shape
+        if dimension == 0 or n > _MOST_ITEMS:
+            raise ValueError(checks.message("vectors", f"shape {vectors.shape}", f"1..{_MOST_ITEMS} rows and a column"))
+        if offsets is not None and metric != "ip":
+            raise ValueError(checks.message("offsets", f"an array with metric={metric!r}", "None, or metric='ip'"))
+        offsets = checks.floats(offsets, "offsets", (n,), optional=True)
+        offsets = None if offsets is None else offsets.copy()
+        return cls(_prepared(vectors, metric, threads), offsets, metric, dimension)
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.rows)
+
+    @property
+    def core_metric(self) -> str:
+        """What the core calls the metric: cosine is the inner product of unit rows."""
+        return "l2" if self.metric == "l2" else "ip"
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the arrays."""
+        return self.rows.nbytes + (0 if self.offsets is None else self.offsets.nbytes)
+
+    def queries(self, queries: Any) -> Float32:
+        """Check queries, one vector or rows of them, and return rows in the form of the items' own."""
+        queries = np.asarray(queries)
+        expected = (self.dimension,) if queries.ndim == 1 else (None, self.dimension)
+        queries = checks.floats(queries, "queries", expected).reshape(-1, self.dimension)
+        return _prepared(queries, self.metric, threads=1)
+
+
+def _prepared(vectors: Float32, metric: str, threads: int) -> Float32:
+    """Return a copy with padded rows, and for cosine of length 1; a row of zeros stays."""
+    n, dimension = vectors.shape
+    rows = np.zeros((n, -(-dimension // _core.row_alignment) * _core.row_alignment), np.float32)
+    rows[:, :dimension] = vectors
+    return _core.unit_rows(rows, threads) if metric == "cosine" else rows

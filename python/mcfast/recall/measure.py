@@ -1,0 +1,82 @@
+"""How much of the exact answer an index finds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import checks
+from .exact import ExactIndex
+from .filters import EVERYTHING
+from .items import Float32, Items
+from .protocol import Index, Int64
+
+KS = (10, 100)  # cuts at which an approximate index measures itself
+
+_Search = Callable[[Float32, int], tuple[Int64, Float32]]
+
+
+class Measured(NamedTuple):
+    """Recall by k, and queries a second of the smallest k."""
+
+    recall: dict[int, float]
+    queries_per_second: float
+
+
+class Judge:
+    """Exact answers to some prepared queries, against which searches are held."""
+
+    def __init__(self, items: Items, queries: Float32, ks: Iterable[int], threads: int) -> None:
+        self.queries = queries
+        self.ks = sorted({min(k, items.size) for k in ks})
+        exact = ExactIndex(items, threads)
+        _, scores = exact._search(queries, self.ks[-1], EVERYTHING, threads)
+        self._worst = {k: scores[:, k - 1 : k] for k in self.ks}
+
+    def measure(self, search: _Search) -> Measured:
+        """Hold a search against the exact answers: the share of the k places filled by items that belong there.
+
+        Items that tie with the k-th belong there too: scores have the same bits wherever they come from.
+        """
+        recall, seconds = {}, []
+        for k in self.ks:
+            start = time.perf_counter()
+            _, scores = search(self.queries, k)
+            seconds.append(time.perf_counter() - start)
+            recall[k] = float(np.mean(scores >= self._worst[k]))
+        return Measured(recall, len(self.queries) / seconds[0])
+
+
+def measure(index: Index, queries: Any, k: int = 10, *, threads: int | None = None) -> float:
+    """Return the recall of an index: the share of the exact k best items that it finds, over all queries.
+
+    Parameters
+    ----------
+    index : Index
+        Any index.
+    queries : array_like
+        (m, dimension) query vectors, as those that the index will serve; at least one.
+    k : int, default 10
+        How many items; at most all are counted.
+    threads : int, optional
+        Threads to use; None (the default) means all that the process may use.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 1 for an exact index. Items whose score ties with the k-th best count as found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has a wrong type, shape or range.
+    """
+    workers = checks.thread_count(threads)
+    prepared = index._items.queries(queries)
+    if len(prepared) == 0 or index.size == 0:
+        raise ValueError(checks.message("queries", f"{len(prepared)} for {index.size} items", "at least one of each"))
+    judge = Judge(index._items, prepared, [checks.integer(k, "k", 1)], workers)
+    return judge.measure(lambda q, k: index._search(q, k, EVERYTHING, workers)).recall[judge.ks[0]]

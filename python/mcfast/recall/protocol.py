@@ -1,0 +1,150 @@
+"""What every index can do. A backend fills in the four underscored methods and never sees unchecked input."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import checks, files
+from .filters import Filter
+from .items import Float32, Items
+
+KIND = files.Kind("mcfast-index", 1)
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a backend keeps on disk beside the items: fields of the manifest, and files that something else writes."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+
+
+class Index(ABC):
+    """Items that can be searched; made by `mcfast.recall.build` and `mcfast.recall.load`.
+
+    An index never changes, and several threads may search it at once.
+    """
+
+    backend: ClassVar[str]
+
+    def __init__(self, items: Items) -> None:
+        self._items = items
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return self._items.size
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._items.dimension
+
+    @property
+    def metric(self) -> str:
+        """How items are compared: "ip", "cosine" or "l2"."""
+        return self._items.metric
+
+    @property
+    def memory(self) -> int:
+        """Bytes in memory; memory-mapped arrays are counted whole."""
+        return self._items.memory
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the index is: backend, metric, size, dimension, and what the backend knows of itself."""
+        described = {"backend": self.backend, "metric": self.metric, "size": self.size, "dimension": self.dimension}
+        return described | self._describe()
+
+    def search(
+        self, queries: Any, k: int, *, threads: int | None = None, exclude: Any = None, allow: Any = None
+    ) -> tuple[Int64, Float32]:
+        """Find the k best items of each query.
+
+        Parameters
+        ----------
+        queries : array_like
+            (m, dimension), or (dimension,) for one query; any numeric dtype and memory layout, taken as float32.
+        k : int
+            How many items; more than there are is allowed.
+        threads : int, optional
+            Threads to use; None (the default) means all that the process may use. The answer does not depend on it.
+        exclude : (indptr, rows), optional
+            Items that a query may not get, as in CSR: rows[indptr[q]:indptr[q + 1]] for query q; integer arrays, in any
+            order inside a query.
+        allow : array_like of bool, optional
+            (size,): the items that any query may get. By default all.
+
+        Returns
+        -------
+        rows : numpy.ndarray
+            (m, k) int64, or (k,) for one query: rows of items, best first, ties to the lower row; -1 where fewer exist.
+        scores : numpy.ndarray
+            The same shape, float32: <a, b> + offset for "ip", the cosine (0 for a vector of zeros) for "cosine", minus
+            the squared distance for "l2"; -inf where fewer exist.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument has a wrong type, shape, range, or holds NaN or infinity.
+        """
+        k = checks.integer(k, "k", 1)
+        prepared = self._items.queries(queries)
+        filters = Filter.checked(exclude, allow, len(prepared), self.size)
+        rows, scores = self._search(prepared, k, filters, checks.thread_count(threads))
+        return (rows[0], scores[0]) if np.ndim(queries) == 1 else (rows, scores)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a directory, or replace the index that stands there, in one step.
+
+        Parameters
+        ----------
+        path : path-like
+            The directory; its parent must exist.
+
+        Raises
+        ------
+        FormatError
+            Something else stands at `path`.
+        OSError
+            The disk is full or not writable; what stood at `path` is as it was.
+        """
+        saved = self._save()
+        arrays = {"rows": self._items.rows}
+        if self._items.offsets is not None:
+            arrays["offsets"] = self._items.offsets
+        fields = {"backend": self.backend, "metric": self.metric, "dimension": self.dimension, **saved.fields}
+        files.write(path, KIND, fields, arrays, saved.blobs)
+
+    def __repr__(self) -> str:
+        return f"<{self.backend} index: {self.size} items, {self.dimension} factors, {self.metric}>"
+
+    @classmethod
+    @abstractmethod
+    def _build(cls, items: Items, threads: int, *_: Any, **options: Any) -> Index:
+        """Make the index; options are the backend's own keyword arguments."""
+
+    @classmethod
+    @abstractmethod
+    def _load(cls, items: Items, threads: int, directory: files.Directory) -> Index:
+        """Make the index from what `_save` gave."""
+
+    @abstractmethod
+    def _search(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        """Search for prepared queries; see `search`."""
+
+    def _save(self) -> Saved:
+        return Saved()
+
+    def _describe(self) -> dict[str, Any]:
+        return {}
