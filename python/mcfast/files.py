@@ -226,8 +226,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write_array(file: Path, array: AnyArray) -> dict[str, Any]:
-    with file.open("xb") as out:
-        np.save(out, array, allow_pickle=False)
+    array = np.asarray(array, order="C")
+    with file.open("xb") as out:  # np.save would not notice that the disk fills up at the end of an array
+        np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
+        out.write(array.data)
     return _synced(file)
 
 
