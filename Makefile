@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONPATH
+# pip keeps what it builds: an hnswlib for this processor only would crash on the next one.
+export HNSWLIB_NO_NATIVE := 1
 
 SOURCES := CMakeLists.txt LICENSE README.md $(shell find csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP = $(shell find csrc tests/cpp bench/cpp -name '*.cpp' -o -name '*.h')
