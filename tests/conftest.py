@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared machine may pause at any time.
+settings.register_profile("mcfast", deadline=None)
+settings.load_profile("mcfast")
 
 
 def pytest_sessionfinish(session):

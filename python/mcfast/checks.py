@@ -32,16 +32,19 @@ def message(name: str, got: object, expected: str) -> str:
     str
         ``name: got ..., expected ...``.
     """
-    if not isinstance(got, str):
-        got = f"{got!r} ({type(got).__name__})"
-    return f"{name}: got {got}, expected {expected}"
+    return f"{name}: got {got if isinstance(got, str) else shown(got)}, expected {expected}"
+
+
+def shown(value: object) -> str:
+    """Return a value that was not expected with its type, for a message."""
+    return f"{value!r} ({type(value).__name__})"
 
 
 def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     """Return `value` as an int between `low` and `high`, both included, or raise."""
     expected = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(message(name, value, expected))
+        raise TypeError(message(name, shown(value), expected))
     number = int(value)
     if number < low or (high is not None and number > high):
         raise ValueError(message(name, str(number), expected))
@@ -54,7 +57,7 @@ def real(value: object, name: str, low: float = -math.inf, high: float = math.in
     bounds += [f"<= {high:g}"] if high < math.inf else []
     expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(message(name, value, expected))
+        raise TypeError(message(name, shown(value), expected))
     number = float(value)
     if not math.isfinite(number) or number < low or (above and number == low) or number > high:
         raise ValueError(message(name, repr(number), expected))
@@ -72,7 +75,7 @@ def choice(value: object, name: str, options: Iterable[str]) -> str:
 def flag(value: object, name: str) -> bool:
     """Return `value` if it is True or False, or raise."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(message(name, value, "True or False"))
+        raise TypeError(message(name, shown(value), "True or False"))
     return bool(value)
 
 

@@ -74,7 +74,8 @@ def scores(values: Any, name: str) -> npt.NDArray[np.float32]:
             raise TypeError(message(name, f"values of type {kind}{example}", "numbers"))
         check_no_nulls(values, name, "finite numbers")
         values = values.to_numpy()
-    return checks.floats(values, name, (None,))
+    array = np.asarray(values)
+    return np.empty(0, np.float32) if array.shape == (0,) else checks.floats(array, name, (None,))
 
 
 def times(values: Any, name: str) -> npt.NDArray[np.int64]:
@@ -86,6 +87,8 @@ def times(values: Any, name: str) -> npt.NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(message(name, f"an array of shape {array.shape}", "one dimension"))
+    if not len(array):
+        return np.empty(0, np.int64)
     kind = array.dtype.kind
     if kind in "iu":
         return int64(array, name)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core, checks
-from ..checks import message
+from ..checks import message, shown
 from . import columns, tables
 from .ids import Ids, Rows, encode
 from .tables import Column
@@ -138,7 +138,7 @@ def _named(
     if actions is None:
         return {}
     if isinstance(actions, str):
-        raise TypeError(message("actions", actions, "a mapping from columns to actions, or a list of columns"))
+        raise TypeError(message("actions", shown(actions), "a mapping from columns to actions, or a list of columns"))
     named = dict(actions) if isinstance(actions, Mapping) else {name: name for name in actions}
     _check_known(named.values(), table, ignored, "actions")
     return {column: action for column, action in named.items() if action not in ignored}

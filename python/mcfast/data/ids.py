@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from ..checks import message
+from ..checks import message, shown
 from ..errors import UnknownIdError
 from . import columns
 
@@ -228,7 +228,7 @@ def encode(values: Any, name: str = "ids", threads: int = 1) -> tuple[Rows, Ids]
         return _encode_arrow(values, name, threads)
     if not isinstance(values, np.ndarray):
         if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-            raise TypeError(message(name, values, f"an array of {_EXPECTED}"))
+            raise TypeError(message(name, shown(values), f"an array of {_EXPECTED}"))
         values = list(values)
     elif values.ndim != 1:
         raise ValueError(message(name, f"an array of shape {values.shape}", "one dimension"))
@@ -272,7 +272,7 @@ def _raise_not_ids(values: list[Any], name: str) -> None:
     first = str if isinstance(values[0], str) else numbers.Integral
     row = next(i for i, value in enumerate(values) if not isinstance(value, first) or isinstance(value, bool))
     expected = _FLOAT_HINT if isinstance(values[row], float) else "only integers or only strings"
-    raise TypeError(message(name, f"{values[row]!r} ({type(values[row]).__name__}) in row {row}", expected))
+    raise TypeError(message(name, f"{shown(values[row])} in row {row}", expected))
 
 
 def _encode_arrow(values: Any, name: str, threads: int) -> tuple[Rows, Ids]:

@@ -23,6 +23,7 @@ Duplicates = Literal["last", "mean", "sum", "error"]
 Scores = npt.NDArray[np.float32]
 Times = npt.NDArray[np.int64]
 
+_MAX_ROWS = 2**31 - 1
 _ACCEPTED = (
     "Triples, a tuple of arrays (users, items, scores), an (n, 3) array, a pandas, Polars or Arrow table, or a path"
 )
@@ -138,6 +139,8 @@ class Triples:
         if package(m) != "scipy" or not hasattr(m, "tocoo"):
             raise TypeError(message("m", type(m).__name__, "a SciPy sparse matrix or array"))
         checks.choice(rows, "rows", ("users", "items"))
+        if max(m.shape) > _MAX_ROWS:
+            raise ValueError(message("m", f"shape {m.shape}", f"at most {_MAX_ROWS} users and items"))
         m = m.tocoo()
         users, items = (m.row, m.col) if rows == "users" else (m.col, m.row)
         n_users, n_items = m.shape if rows == "users" else m.shape[::-1]
