@@ -71,7 +71,7 @@ $(VENV)/environment:
 	touch $@
 
 $(VENV)/build-tools: $(VENV)/environment pyproject.toml
-	$(PIP) scikit-build-core pybind11 cmake ninja
+	$(PIP) scikit-build-core pybind11 cmake ninja setuptools wheel numpy  # the last three for hnswlib
 	touch $@
 
 $(VENV)/package: $(VENV)/build-tools $(SOURCES)
