@@ -32,6 +32,7 @@ MAX_TABLES = 16
 MAX_READERS = 1024  # threads of all processes that read at the same moment; 64 bytes each
 
 _CORRUPT = (
+    lmdb.BadTxnError,
     lmdb.CorruptedError,
     lmdb.InvalidError,
     lmdb.PageNotFoundError,
@@ -113,6 +114,8 @@ class Environment:
                 if readonly:
                     raise FormatError(f"{path}: not a table: it does not exist")
                 _create(path)
+            if path.stat().st_size == 0:
+                raise CorruptError(f"{path}: truncated: 0 bytes")
             environment = _open.get(_identity(path))
             if environment is None:
                 environment = Environment(path, tables, readonly, map_size, sync)
@@ -166,6 +169,7 @@ class Environment:
             except lmdb.MapResizedError:
                 self._resize(0)
             except lmdb.Error as error:
+                reader.transaction = None  # an error ends a transaction
                 raise _translated(error, self.path) from error
 
     def write(self, function: Callable[[Transaction[bytes], Tables], T]) -> T:
@@ -260,20 +264,12 @@ class Environment:
 
     def _check_size(self, environment: lmdb.Environment) -> None:
         """See that every page is in the file: to read a mapped page past its end would kill the process."""
-
-        def missing() -> int:
-            size = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-            return size if self.path.stat().st_size < size else 0
-
-        if self.readonly:
-            if size := missing():
-                raise CorruptError(f"{self.path}: truncated: {self.path.stat().st_size} bytes, expected {size}")
-            return
-        # LMDB leaves out pages that were freed before they were written. So a short file may be whole: pages of zeros
-        # make it safe, and LMDB reports one that it comes upon. No other process extends the file during a write.
-        with environment.begin(write=True):
-            if size := missing():
-                os.truncate(self.path, size)
+        with environment.begin(write=not self.readonly):  # no other process may change the file meanwhile
+            expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+            size = self.path.stat().st_size
+            # LMDB leaves out last pages that were freed before they were written. So a short file may be whole.
+            if size < expected and (problems := _problems(self.path)):
+                raise CorruptError(f"{self.path}: truncated: {size} bytes, expected {expected} ({problems[0]})")
 
     def _open_tables(self, environment: lmdb.Environment, names: Sequence[str]) -> Tables:
         try:
@@ -317,6 +313,16 @@ _open: dict[tuple[int, int], Environment] = {}  # by device and inode: what must
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
+
+
+def _problems(path: Path) -> list[str]:
+    """Return what is wrong with a file, after a walk through all of its pages that trusts none of them."""
+    from lmdb.verify import VerifyError, verify
+
+    try:
+        return list(verify(str(path), subdir=False))  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        return [str(error)]
 
 
 def _create(path: Path) -> None:

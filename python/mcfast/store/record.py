@@ -214,7 +214,7 @@ def long_id(record: bytes) -> bytes:
 
 def width_of(record: bytes) -> int:
     """Return K of a record; raises as `decode` does."""
-    return decode_many([record], 0, {}).vectors.shape[1]
+    return int(decode_many([record], 0, {}).vectors.shape[1])
 
 
 _NONE_SEEN = np.frombuffer(b"", _INT)
