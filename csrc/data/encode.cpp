@@ -9,7 +9,7 @@
 namespace mcfast::data {
 namespace {
 
-constexpr int64_t max_table_bytes = int64_t{64} << 20;  // of a direct table, per thread
+constexpr int64_t max_table_bytes = int64_t{64} << 20;  // of a direct table
 
 struct Range {
     int64_t low = std::numeric_limits<int64_t>::max(), high = std::numeric_limits<int64_t>::min();
@@ -152,8 +152,10 @@ std::vector<int64_t> encode(const std::vector<Span>& chunks, int32_t* rows, int 
     // Unsigned, since the difference of two int64 can exceed one.
     const uint64_t width = static_cast<uint64_t>(range.high) - static_cast<uint64_t>(range.low);
     const auto limit = static_cast<uint64_t>(std::min<int64_t>(max_table_bytes / 4, 4 * total + 1024));
-    return width < limit ? encode_with<Table>(parts, range, rows, threads)
-                         : encode_with<Hash>(parts, range, rows, threads);
+    if (width >= limit) return encode_with<Hash>(parts, range, rows, threads);
+    // Fewer parts where the tables would hold more numbers than the rows do.
+    const int64_t most = std::max<int64_t>(1, total / static_cast<int64_t>(width + 1));
+    return encode_with<Table>(most < threads ? split(chunks, total, most) : parts, range, rows, threads);
 }
 
 }  // namespace mcfast::data

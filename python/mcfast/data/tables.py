@@ -23,7 +23,7 @@ Column = str | int
 _PARQUET = {".parquet", ".pq"}
 _ARROW = {".arrow", ".feather", ".ipc"}
 _TABS = {".tsv", ".tab"}
-_SEGMENT = 32 << 20  # bytes of text
+_SEGMENT = 4 << 20  # bytes of text a thread
 _NO_NUMBER = re.compile(r"column #(\d+): .*conversion error to float: invalid value '(.*)'", re.DOTALL)
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
@@ -196,7 +196,7 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
 
         with _readable(path, "CSV", names):
             try:
-                table = parse(_SEGMENT)
+                table = parse(threads * _SEGMENT)
             except pa.ArrowInvalid:  # a type of the first segment does not fit a later one: look at everything at once
                 table = parse(-1)
         return {role: table.column(name) for role, name in chosen.items()}
