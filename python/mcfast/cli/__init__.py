@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from .. import errors
 from .._core import build_info
 from . import demo, evaluate, fit, info, recommend
-from .common import INTERRUPTED
+from .common import INTERRUPTED, say
 
 COMMANDS = (demo, fit, evaluate, recommend, info)
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has gone, as `head` does; Python must not flush to it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         if arguments.traceback:
             raise
-        _say(f"error: {' '.join(str(error).split()) or type(error).__name__}")
+        say(f"error: {' '.join(str(error).split()) or type(error).__name__}")
         return 1
 
 
@@ -80,9 +80,5 @@ def _parser() -> argparse.ArgumentParser:
 def _plain_warnings() -> Iterator[None]:
     """Show a warning as one line, without the place in the source."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_args, **_options: _say(f"warning: {message}")
+        warnings.showwarning = lambda message, *_args, **_options: say(f"warning: {message}")
         yield
-
-
-def _say(text: str) -> None:
-    print(f"mcfast: {text}", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def add_command(commands: Any, name: str, run: Run, summary: str, examples: str)
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
-        epilog="examples:\n" + inspect.cleandoc(examples),
+        epilog="examples:\n" + examples.strip("\n"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
@@ -99,6 +100,11 @@ def read_ids(path: str | None, vocabulary: Ids, name: str) -> list[Any] | None:
     if path is None:
         return None
     return parse_ids([line for line in Path(path).read_text("utf-8").splitlines() if line], vocabulary, name)
+
+
+def say(text: str) -> None:
+    """Tell a person something, on standard error."""
+    print(f"mcfast: {text}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -6,10 +6,9 @@ import argparse
 import contextlib
 import itertools
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +20,9 @@ from ..evaluation import evaluate
 from ..model import Model
 from ..training import fit
 from . import common, plots
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 K = 20
 SHORT = 5  # epochs
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _timed(seconds, "read"):
         data = movielens_100k()
         train, test = data.triples.split_random(0.1, seed=arguments.seed)
-        titles = dict(zip(data.items["id"].to_pylist(), data.items["title"].to_pylist(), strict=True))
+        titles = _titles(data.items)
     with _timed(seconds, "fit"):
         options: dict[str, Any] = {"epochs": SHORT} if arguments.short else {}
         model = fit(train, validation=0.05, seed=arguments.seed, threads=arguments.threads, **options)
@@ -94,6 +96,12 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - start
 
 
+def _titles(items: pa.Table) -> dict[Any, str]:
+    """Return the title of each movie, with its year where that is known."""
+    rows = zip(*(items[column].to_pylist() for column in ("id", "title", "year")), strict=True)
+    return {item: title if year is None else f"{title} ({year})" for item, title, year in rows}
+
+
 def _some_users(train: Triples) -> list[Any]:
     """Return three users: one of the busiest, one in the middle, one who rated little."""
     counts = np.bincount(train.users, minlength=train.n_users)
@@ -128,7 +136,7 @@ def _pictures(model: Model, train: Triples, titles: dict[Any, str], folder: Path
             plots.completion(model, train, titles, folder / "completion.png"),
         ]
     except MissingExtraError as error:
-        warnings.warn(f"no pictures: {error}", stacklevel=2)
+        common.say(f"no pictures: {error}")
         return []
 
 

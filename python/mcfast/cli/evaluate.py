@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from .. import model
 from ..evaluation import evaluate
+from ..model_files import load
 from . import common
 
 OPTIONS: common.Described = {
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = {
         name: value for name, value in common.given(arguments, evaluate).items() if name not in ("model", "test")
     }
-    measures = evaluate(model.load(arguments.model), common.read(arguments, arguments.test), **options)
+    measures = evaluate(load(arguments.model), common.read(arguments, arguments.test), **options)
     if arguments.json:
         common.print_json(measures)
     else:

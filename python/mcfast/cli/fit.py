@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import files, model
+from .. import files
+from ..model import Model
+from ..model_files import KIND, load
 from ..training import fit
 from . import common
 
@@ -53,9 +55,9 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, train, save."""
-    files.check_place(Path(arguments.out), model.KIND)  # before the work, not after
+    files.check_place(Path(arguments.out), KIND)  # before the work, not after
     options = common.given(arguments, fit)
-    options["init"] = arguments.init and model.load(arguments.init)
+    options["init"] = arguments.init and load(arguments.init)
     options["validation"] = arguments.validation and _validation(arguments)
     start = time.perf_counter()
     triples = common.read(arguments, arguments.source)
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     return common.INTERRUPTED if fitted.interrupted else 0
 
 
-def history(fitted: model.Model) -> str:
+def history(fitted: Model) -> str:
     """Lay out what each epoch brought."""
     validated = any(epoch["validation"] is not None for epoch in fitted.history)
     header = ["epoch", "training loss", *(["validation RMSE"] if validated else []), "seconds"]

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import files, model
+from .. import files
 from .._core import build_info
+from ..model_files import KIND, load
 from . import common
 
 EXAMPLES = """
@@ -33,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    manifest = files.read_manifest(path, model.KIND)
-    trained = model.load(path)
+    manifest = files.read_manifest(path, KIND)
+    trained = load(path)
     return {
         "model": str(path),
         "format": manifest["format"],

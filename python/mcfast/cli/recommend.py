@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import model
+from ..model import Model
+from ..model_files import load
 from . import common
 
 OPTIONS: common.Described = {
@@ -34,13 +35,13 @@ def register(commands: Any) -> None:
     users.add_argument("--everyone", action="store_true", help="all users of the model")
     parser.add_argument("--allow", metavar="FILE", help="the only items that may be recommended, one id a line")
     parser.add_argument("--exclude", metavar="FILE", help="items that may not be recommended, one id a line")
-    common.add_options(parser, model.Model.recommend, OPTIONS)
+    common.add_options(parser, Model.recommend, OPTIONS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, search, print: a table with tabs, or JSON."""
-    trained = model.load(arguments.model)
-    options = common.given(arguments, model.Model.recommend)
+    trained = load(arguments.model)
+    options = common.given(arguments, Model.recommend)
     for name in ("allow", "exclude"):
         options[name] = common.read_ids(getattr(arguments, name), trained.items, f"--{name}")
     users = _users(arguments, trained)
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _users(arguments: argparse.Namespace, trained: model.Model) -> list[Any]:
+def _users(arguments: argparse.Namespace, trained: Model) -> list[Any]:
     if arguments.user is not None:
         return common.parse_ids(arguments.user, trained.users, "--user")
     listed = common.read_ids(arguments.users_from, trained.users, "--users-from")

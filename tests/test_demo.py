@@ -1,0 +1,79 @@
+"""The demo, in its short form, on the real ratings."""
+
+import json
+import struct
+
+import pytest
+
+from mcfast import cli
+from mcfast.cli import plots
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "pictures"
+
+
+@pytest.fixture(scope="module")
+def printed(pictures):
+    import contextlib
+    import io
+
+    outputs = []
+    for extra in ([], ["--json"]):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert cli.main(["demo", "--short", "--out", str(pictures), *extra]) == 0
+        outputs.append(out.getvalue())
+    return outputs[0], json.loads(outputs[1])
+
+
+def test_the_text_shows_measures_movies_and_timings(printed):
+    text, _ = printed
+    for part in ("MovieLens-100K: 90,000 training and 10,000 test ratings of 943 users", "test RMSE", "NDCG@20"):
+        assert part in text
+    assert text.count("rated highest") == 3
+    assert "Popularity ranks better here" in text
+    assert "Seconds: read" in text
+    assert "learning-curve.png" in text
+
+
+def test_the_document_says_the_same(printed, pictures):
+    _, document = printed
+    measures = document["measures"]
+    assert 0.85 < measures["mcfast"]["rmse"] < 0.93
+    assert "rmse" not in measures["popularity"]
+    assert measures["popularity"]["recall@20"] > 0.1
+    assert [len(user["recommended"]) for user in document["users"]] == [5, 5, 5]
+    rated = [{entry["title"] for entry in user["rated"]} for user in document["users"]]
+    recommended = [{entry["title"] for entry in user["recommended"]} for user in document["users"]]
+    assert not any(a & b for a, b in zip(rated, recommended, strict=True))
+    ((movie, similar),) = document["similar"].items()
+    assert movie.startswith("Star Wars")
+    assert any("Empire Strikes Back" in entry["title"] for entry in similar)
+    assert document["pictures"] == [str(pictures / "learning-curve.png"), str(pictures / "completion.png")]
+
+
+def test_the_pictures_are_drawn(printed, pictures):
+    for path in sorted(pictures.iterdir()):
+        data = path.read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert min(struct.unpack(">II", data[16:24])) > 400
+        assert len(data) > 20_000
+
+
+def test_without_matplotlib_it_goes_on_and_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    assert cli.main(["demo", "--short", "--out", str(tmp_path), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "pip install 'mcfast[plot]'" in printed.err
+    assert json.loads(printed.out)["pictures"] == []
+
+
+def test_the_piece_shown_is_neither_empty_nor_full(printed):
+    from mcfast.datasets import movielens_100k
+
+    train, _ = movielens_100k().triples.split_random(0.1, seed=0)
+    users, items = plots._piece(train)
+    assert (len(users), len(items)) == (plots.N_USERS, plots.N_ITEMS)
+    piece = plots._observed(train, users, items)
+    assert 0.4 < (piece == piece).mean() < 0.6
