@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..errors import RecallWarning
 from .items import METRICS
-from .measure import measure
+from .judge import measure
 from .protocol import Index
 from .registry import BACKENDS, build, load
 

@@ -19,7 +19,7 @@ from .exact import ExactIndex
 from .filters import EVERYTHING, Filter
 from .graph import Graph
 from .items import Float32, Items
-from .measure import KS, Judge
+from .judge import KS, Judge
 from .protocol import Index, Int64, Saved
 
 LADDER = (16, 32, 64, 128, 256, 512, 1024)  # values of ef that are tried
