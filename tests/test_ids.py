@@ -1,5 +1,7 @@
 """Ids and rows: every kind of column gives the same numbers, by first appearance."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -106,6 +108,19 @@ def test_every_form_of_integers(form):
 @pytest.mark.parametrize("form", STRING_FORMS.values(), ids=STRING_FORMS)
 def test_every_form_of_strings(form):
     check(["ü", "a", "ü", "", "a"], form(["ü", "a", "ü", "", "a"]))
+
+
+def test_arrays_need_no_arrow():
+    program = """
+import sys
+sys.modules["pyarrow"] = None
+import numpy as np
+from mcfast import Triples
+triples = Triples.from_arrays(np.array(["b", "a", "b"]), [3, 4, 3], [1, 2, 3.5], np.array([1, 2, 3]))
+assert triples.user_ids.rows(["a", "b"]).tolist() == [1, 0]
+assert triples.scores.tolist() == [3.5, 2]
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 def test_dictionaries_with_unused_and_repeated_values():

@@ -84,6 +84,11 @@ def test_tables(table):
 def test_arrays_of_rows_have_places():
     triples = read_triples(np.array([[1, 2, 5], [3, 2, 4]]))
     assert triples.to_arrow().to_pydict() == {"user": [1, 3], "item": [2, 2], "score": [5, 4]}
+    assert read_triples(np.array([[1.0, 2.0, 4.5]])).to_arrow().to_pydict() == {
+        "user": [1],
+        "item": [2],
+        "score": [4.5],
+    }
     assert read_triples(np.array([[1, 2, 5], [3, 2, 4]]), user=1, item=0).user_ids.values.tolist() == [2]
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from .. import checks
 from ..checks import message
 
+AnyArray = npt.NDArray[Any]
+
 _TIMES = "integers, or dates and times"
 
 
@@ -54,7 +56,7 @@ def check_no_nulls(values: Any, name: str, expected: str) -> None:
         raise ValueError(message(name, f"a missing value (null) in row {row}", expected))
 
 
-def int64(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.int64]:
+def int64(values: AnyArray, name: str) -> npt.NDArray[np.int64]:
     """Return an array of any integer dtype as a contiguous int64 one; beyond 2^63 - 1 raises."""
     if values.dtype == np.uint64 and len(values) and values.max() >= 2**63:
         row = int(np.flatnonzero(values >= np.uint64(2**63))[0])
@@ -102,7 +104,7 @@ def times(values: Any, name: str) -> npt.NDArray[np.int64]:
     raise TypeError(message(name, f"values of dtype {array.dtype}", _TIMES))
 
 
-def whole(values: npt.NDArray[Any], name: str, expected: str) -> npt.NDArray[np.int64]:
+def whole(values: AnyArray, name: str, expected: str) -> npt.NDArray[np.int64]:
     """Return floats that are whole numbers as int64, or raise."""
     # 2^63 itself is a float64, and no int64.
     wrong = ~((values == np.floor(values)) & (np.abs(values) < 2.0**63))

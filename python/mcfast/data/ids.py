@@ -16,9 +16,9 @@ from .. import _core
 from ..checks import message, shown
 from ..errors import UnknownIdError
 from . import columns
+from .columns import AnyArray
 
 Rows = npt.NDArray[np.int32]
-AnyArray = npt.NDArray[Any]
 
 _EXPECTED = "integers or strings"
 _FLOAT_HINT = f"{_EXPECTED} (pandas turns an integer column with missing values into floats)"

@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import checks
 from . import tables
+from .duplicates import Duplicates
 from .tables import Column
-from .triples import Duplicates, Triples, from_columns
+from .triples import Triples, from_columns
 
 
 def read_triples(
@@ -70,7 +71,7 @@ def read_triples(
     checks.flag(header, "header")
     threads = checks.thread_count(threads)
     wanted: dict[str, Column | None] = {"users": user, "items": item, "scores": score, "times": time}
-    if not header or (isinstance(source, np.ndarray) and source.dtype.names is None):
+    if not header or tables.is_plain_array(source):
         places: dict[Any, int] = {"user": 0, "item": 1, "score": 2}
         wanted = {role: places.get(column, column) for role, column in wanted.items()}
     chosen = {role: column for role, column in wanted.items() if column is not None}

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checks import message
 from ..errors import FormatError
-from .columns import package
+from .columns import AnyArray, package, whole
 
 Column = str | int
 """A column's name, or its place, from 0."""
@@ -28,6 +28,11 @@ _NO_NUMBER = re.compile(r"column #(\d+): .*conversion error to float: invalid va
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
 
+def is_plain_array(source: object) -> bool:
+    """Whether `source` is a NumPy array whose columns have no names."""
+    return isinstance(source, np.ndarray) and source.dtype.names is None
+
+
 def is_table(source: object) -> bool:
     """Whether `source` is a path or a table in memory."""
     return isinstance(source, str | os.PathLike | np.ndarray) or (
@@ -38,8 +43,8 @@ def is_table(source: object) -> bool:
 def read(
     source: Any,
     wanted: Mapping[str, Column],
-    optional: Mapping[str, Column] | None = None,
     *,
+    optional: Collection[str] = (),
     numbers: tuple[str, ...] = ("scores",),
     separator: str | None = None,
     header: bool = True,
@@ -54,8 +59,8 @@ def read(
         text, which may be compressed (``.gz``, ``.bz2``, ``.zst``, ``.lz4``).
     wanted : mapping of str to str or int
         Which column plays which role.
-    optional : mapping of str to str or int, optional
-        The same, for those that may be missing.
+    optional : collection of str
+        The roles whose columns may be missing.
     numbers : tuple of str
         The roles whose columns are read from text as float32.
     separator : str, optional
@@ -78,11 +83,11 @@ def read(
         A file is not what its suffix says.
     """
     names, load = _open(source, separator, header, threads)
-    roles = dict(wanted)
-    for role, column in (optional or {}).items():
-        if column in names:
-            roles[role] = column
-    chosen = {role: _resolve(column, names, source) for role, column in roles.items()}
+    chosen = {
+        role: _resolve(column, names, source)
+        for role, column in wanted.items()
+        if role not in optional or column in names
+    }
     return load(chosen, numbers)
 
 
@@ -108,12 +113,10 @@ def _open(source: Any, separator: str | None, header: bool, threads: int) -> tup
             return {role: frame[name] for role, name in chosen.items()}
 
         return source.collect_schema().names(), collect
+    if is_plain_array(source):
+        return _open_array(source)
     if isinstance(source, np.ndarray):
-        if source.dtype.names is None:
-            if source.ndim != 2:
-                raise ValueError(message("source", f"an array of shape {source.shape}", "shape (n, columns)"))
-            return list(range(source.shape[1])), lambda chosen, _: {role: source[:, i] for role, i in chosen.items()}
-        names = list(source.dtype.names)
+        names = list(source.dtype.names or ())
     elif is_table(source):
         names = list(source.columns)
     else:
@@ -133,6 +136,21 @@ def _resolve(column: Column, names: list[Any], source: Any) -> Any:
 
 def _distinct(chosen: Mapping[str, Any]) -> list[Any]:
     return list(dict.fromkeys(chosen.values()))
+
+
+def _open_array(source: AnyArray) -> tuple[list[Any], Load]:
+    """Columns go by their places; ids may be whole floats, for one dtype holds them and the scores."""
+    if source.ndim != 2:
+        raise ValueError(message("source", f"an array of shape {source.shape}", "shape (n, columns)"))
+
+    def load(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
+        given = {role: source[:, place] for role, place in chosen.items()}
+        if source.dtype.kind == "f":
+            for role in ("users", "items"):
+                given[role] = whole(given[role], role, "whole numbers as ids")
+        return given
+
+    return list(range(source.shape[1])), load
 
 
 def _open_parquet(path: Path, threads: int) -> tuple[list[Any], Load]:

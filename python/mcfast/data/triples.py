@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core, checks
+from .. import checks
 from ..checks import message
 from . import columns, splits, tables
 from .columns import package
+from .duplicates import Duplicates, without_duplicates
 from .ids import Ids, Rows, encode
+from .tables import Column
 
 if TYPE_CHECKING:
     import pyarrow
-
-Duplicates = Literal["last", "mean", "sum", "error"]
 
 Scores = npt.NDArray[np.float32]
 Times = npt.NDArray[np.int64]
@@ -136,6 +136,7 @@ class Triples:
         ValueError
             Nothing is stored, a score is not finite, or the ids do not fit the shape.
         """
+        checks.choice(duplicates, "duplicates", get_args(Duplicates))
         if package(m) != "scipy" or not hasattr(m, "tocoo"):
             raise TypeError(message("m", type(m).__name__, "a SciPy sparse matrix or array"))
         checks.choice(rows, "rows", ("users", "items"))
@@ -152,7 +153,7 @@ class Triples:
             _ids_of_axis(user_ids, "user_ids", n_users),
             _ids_of_axis(item_ids, "item_ids", n_items),
         )
-        return _checked(triples, duplicates, checks.thread_count(None))
+        return without_duplicates(triples, duplicates, checks.thread_count(None))
 
     @property
     def n_users(self) -> int:
@@ -259,7 +260,7 @@ def from_columns(
     if len({len(array) for array in arrays.values()}) > 1:
         got = ", ".join(f"{len(array)} {name}" for name, array in arrays.items())
         raise ValueError(message(", ".join(names[name] for name in arrays), got, "as many of each"))
-    return _checked(Triples(users, items, scores, times, user_ids, item_ids), duplicates, threads)
+    return without_duplicates(Triples(users, items, scores, times, user_ids, item_ids), duplicates, threads)
 
 
 def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") -> Triples:
@@ -296,24 +297,16 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
         if len(data) not in (3, 4):
             raise ValueError(message(name, f"a tuple of {len(data)}", "(users, items, scores) or that and times"))
         return Triples.from_arrays(*data, threads=threads)
-    if isinstance(data, np.ndarray) and data.dtype.names is None:
-        given = _columns_of_array(data, name)
-    elif tables.is_table(data):
-        given = tables.read(data, {"users": "user", "items": "item", "scores": "score"}, {"times": "time"})
-    else:
+    if not tables.is_table(data):
         raise TypeError(message(name, type(data).__name__, _ACCEPTED))
-    return from_columns(given, {role: f"{role} of {name}" for role in given}, "last", threads)
-
-
-def _columns_of_array(data: npt.NDArray[Any], name: str) -> dict[str, Any]:
-    """Return the columns of an (n, 3) or (n, 4) array, ids as integers: one dtype holds them and the scores."""
-    if data.ndim != 2 or data.shape[1] not in (3, 4):
-        raise ValueError(message(name, f"an array of shape {data.shape}", "shape (n, 3), or (n, 4) with times"))
-    given: dict[str, Any] = dict(zip(("users", "items", "scores", "times"), data.T, strict=False))
-    if data.dtype.kind == "f":
-        for role in ("users", "items"):
-            given[role] = columns.whole(given[role], f"{role} of {name}", "whole numbers as ids")
-    return given
+    wanted: dict[str, Column] = {"users": "user", "items": "item", "scores": "score", "times": "time"}
+    if tables.is_plain_array(data):
+        if data.ndim != 2 or data.shape[1] not in (3, 4):
+            raise ValueError(message(name, f"an array of shape {data.shape}", "shape (n, 3), or (n, 4) with times"))
+        wanted = {role: place for place, role in enumerate(wanted)}
+    threads = checks.thread_count(threads)
+    given = tables.read(data, wanted, optional=("times",), threads=threads)
+    return from_columns(given, {role: f"{role} of {name}" for role in wanted}, "last", threads)
 
 
 def _ids_of_axis(ids: Any, name: str, size: int) -> Ids:
@@ -324,46 +317,3 @@ def _ids_of_axis(ids: Any, name: str, size: int) -> Ids:
     if len(rows) != size or len(distinct) != size:
         raise ValueError(message(name, f"{len(rows)} ids, {len(distinct)} of them distinct", f"{size} distinct ones"))
     return distinct
-
-
-def _checked(triples: Triples, duplicates: Duplicates, threads: int) -> Triples:
-    """Return triples that are not empty, with every pair once."""
-    if not len(triples):
-        raise ValueError(message("data", "no rows", "at least one triple"))
-    n_repeated, first = _core.first_of_pair(triples.users, triples.items, triples.n_users, triples.n_items, threads)
-    if not n_repeated:
-        return triples
-    if duplicates == "error":
-        row = int(np.flatnonzero(first != np.arange(len(first)))[0])
-        pair = f"user {triples.user_ids.values[triples.users[row]]}, item {triples.item_ids.values[triples.items[row]]}"
-        got = f"{n_repeated} repeated pairs, the first one in row {row} ({pair})"
-        raise ValueError(message("duplicates", got, 'each pair once, or "last", "mean" or "sum"'))
-    return replace(_merged(triples, first, duplicates), n_duplicates=n_repeated)
-
-
-def _merged(triples: Triples, first: npt.NDArray[np.int64], duplicates: Duplicates) -> Triples:
-    """Merge the triples that repeat a pair into its first one; `first` gives that for each triple."""
-    is_first = first == np.arange(len(first))
-    repeats = np.flatnonzero(~is_first)
-    heads = np.unique(first[repeats])
-    # The triples of pairs that occur more than once, in order, and which of the heads each belongs to.
-    members = np.sort(np.concatenate([heads, repeats]))
-    group = np.searchsorted(heads, first[members])
-
-    scores, times = triples.scores.copy(), triples.times
-    if times is not None:
-        times = times.copy()
-        latest = np.full(len(heads), np.iinfo(np.int64).min)
-        np.maximum.at(latest, group, times[members])
-        candidate = times[members] == latest[group]
-        times[heads] = latest
-    else:
-        candidate = np.ones(len(members), bool)
-    if duplicates == "last":
-        last = np.zeros(len(heads), np.int64)
-        np.maximum.at(last, group[candidate], members[candidate])
-        scores[heads] = scores[last]
-    else:
-        total = np.bincount(group, weights=scores[members])
-        scores[heads] = checks.floats(total / np.bincount(group) if duplicates == "mean" else total, "scores", (None,))
-    return replace(triples, scores=scores, times=times).select(is_first)
