@@ -159,6 +159,7 @@ def test_no_ids(empty):
         (pa.chunked_array([[1], [2, None]]), ValueError, r"a missing value \(null\) in row 2"),
         (pl.Series(["a", None]), ValueError, "in row 1"),
         (np.array([1, 2**63], np.uint64), ValueError, r"9223372036854775808 in row 1, expected integers below 2\^63"),
+        (np.array([2**63], ">u8"), ValueError, "9223372036854775808 in row 0"),
         (pa.array([2**63], pa.uint64()), ValueError, "9223372036854775808 in row 0"),
         ([1, 2**63], ValueError, "9223372036854775808 in row 1"),
         (np.zeros((2, 2), int), ValueError, r"shape \(2, 2\), expected one dimension"),

@@ -58,7 +58,7 @@ def check_no_nulls(values: Any, name: str, expected: str) -> None:
 
 def int64(values: AnyArray, name: str) -> npt.NDArray[np.int64]:
     """Return an array of any integer dtype as a contiguous int64 one; beyond 2^63 - 1 raises."""
-    if values.dtype == np.uint64 and len(values) and values.max() >= 2**63:
+    if values.dtype.kind == "u" and len(values) and values.max() >= 2**63:
         row = int(np.flatnonzero(values >= np.uint64(2**63))[0])
         raise ValueError(message(name, f"{values[row]} in row {row}", "integers below 2^63"))
     return np.ascontiguousarray(values, np.int64)

@@ -83,7 +83,8 @@ def score_events(
         raise ValueError(message("event, actions", "both" if event is not None else "neither", "one of them"))
     checks.flag(header, "header")
     threads = checks.thread_count(threads)
-    table = {name: checks.real(value, f"points[{name!r}]") for name, value in (points or POINTS).items()}
+    points = POINTS if points is None else points
+    table = {name: checks.real(value, f"points[{name!r}]") for name, value in points.items()}
     ignored = {ignore} if isinstance(ignore, str) else set(ignore)
     flags = _named(actions, table, ignored)
 
@@ -112,18 +113,18 @@ def score_events(
         happened = {EXPOSURE: np.ones(len(users), bool)}
         for column, action in flags.items():
             mask = _zero_or_one(given.pop(_role(column)), f"column {column!r}")
-            happened[action] = happened[action] | mask if action in happened else mask
+            happened[action] = mask | happened.get(action, False)
     if not len(users):
         raise ValueError(message("source", "no events", "at least one that is not ignored"))
 
-    # In the table's order, so that a sum of fractions does not depend on the order of the events.
-    scored = [(value, happened[action]) for action, value in table.items() if action in happened]
     first, pair = _pairs(users, items, len(user_ids), len(item_ids), threads)
     scores = np.zeros(len(first))
-    for value, mask in scored:
-        once = np.zeros(len(first), bool)
-        once[pair[mask]] = True
-        scores += value * once
+    # In the table's order, so that a sum of fractions does not depend on the order of the events.
+    for action, value in table.items():
+        if action in happened:
+            once = np.zeros(len(first), bool)
+            once[pair[happened[action]]] = True
+            scores += value * once
     if times is not None:
         last = times[first]
         np.maximum.at(last, pair, times)
