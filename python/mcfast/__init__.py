@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import datasets
+from . import datasets, recall
 from ._core import build_info
 from .baselines import popularity
 from .data.events import score_events
@@ -45,5 +45,6 @@ __all__ = [
     "load",
     "popularity",
     "read_triples",
+    "recall",
     "score_events",
 ]
