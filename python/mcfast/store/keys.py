@@ -36,9 +36,9 @@ def encode(id: Id, name: str) -> tuple[bytes, bytes]:
     ValueError
         The integer has more than 64 bits, or the string is no Unicode text (it holds a lone surrogate).
     """
-    if isinstance(id, str):
-        return _encode_text(id, name)
     if type(id) is not int:
+        if isinstance(id, str):
+            return _encode_text(id, name)
         id = _integer(id, name)
     try:
         return _pack_integer(b"i", id), b""

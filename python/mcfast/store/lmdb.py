@@ -97,22 +97,21 @@ def open(path: str | os.PathLike[str] | None, *, readonly: bool) -> Backend:
 
 
 def build(path: str | os.PathLike[str] | None, pairs: Pairs) -> Backend:
-    """Write a file at `path`, as small as its records allow, and open it read-only."""
+    """Write a file at `path`, and open it read-only. Written in the order of the keys, it has no gaps to close."""
     file = _file(path)
-    loose, packed = (file.with_name(f"{file.name}.{secrets.token_hex(8)}.{end}") for end in ("build", "tmp"))
+    temporary = file.with_name(f"{file.name}.{secrets.token_hex(8)}.tmp")
     try:
         map_size = max(MAP_SIZE, 2 * pairs.nbytes)
-        backend = LmdbBackend(Environment.open(loose, [TABLE], map_size=map_size, sync=False))
+        backend = LmdbBackend(Environment.open(temporary, [TABLE], map_size=map_size, sync=False))
         try:
             backend.replace_all(pairs)
-            backend._environment.copy(packed)
         finally:
             backend.close()
-        packed.replace(file)
+        temporary.replace(file)
         files.sync_directory(file.parent)
     finally:
-        for temporary in (loose, loose.with_name(f"{loose.name}-lock"), packed):
-            temporary.unlink(missing_ok=True)
+        for left in (temporary, temporary.with_name(f"{temporary.name}-lock")):
+            left.unlink(missing_ok=True)
     return open(file, readonly=True)
 
 

@@ -90,7 +90,8 @@ class Environment:
         map_size : int, default 1 GiB
             Bytes of address space to begin with.
         sync : bool, default True
-            Whether a write is on the disk when it returns. False is for files that are not needed after a crash.
+            Whether a write is on the disk when it returns; otherwise all are when the environment is closed, and if the
+            machine goes down before that, the file may be ruined.
 
         Returns
         -------
@@ -135,7 +136,13 @@ class Environment:
             if self.users == 0:
                 del _open[self._identity]
                 with self._writing, self._alone():
-                    self._disconnect()
+                    try:
+                        if self._lmdb is not None and not self._sync:
+                            self._lmdb.sync(True)
+                    except lmdb.Error as error:
+                        raise _translated(error, self.path) from error
+                    finally:
+                        self._disconnect()
 
     def read(self, function: Callable[[Transaction[bytes], Tables], T]) -> T:
         """Run `function` in a read transaction, and return what it returns.
@@ -205,19 +212,6 @@ class Environment:
     def last_txnid(self) -> int:
         """Return the number of the last write, by any process."""
         return self.read(lambda transaction, _: transaction.id())
-
-    def copy(self, path: str | os.PathLike[str]) -> None:
-        """Write the present state to a new file at `path`, without free pages; it is on the disk when this returns."""
-        try:
-            with self._writing:
-                self._connected().copy(os.fspath(path), compact=True)
-        except lmdb.Error as error:
-            raise _translated(error, Path(path)) from error
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _connected(self) -> lmdb.Environment:
         with self._connecting:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -29,7 +30,9 @@ from ..errors import CorruptError, NewerFormatError
 FORMAT = 1
 MAX_WIDTH = 2**16 - 1
 _HEADER = struct.Struct("<HHIIf")
-_WORDS = _HEADER.size // 4
+_unpack = _HEADER.unpack_from
+_SIZE = _HEADER.size
+_WORDS = _SIZE // 4
 _FLOAT, _INT = np.dtype("<f4"), np.dtype("<i4")
 _HEADERS = np.dtype([("format", "<u2"), ("width", "<u2"), ("seen", "<u4"), ("id", "<u4"), ("bias", "<f4")])
 
@@ -38,7 +41,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-class Value(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Value:
     """What a table holds for one id.
 
     Attributes
@@ -147,15 +151,15 @@ def decode(record: bytes, long: bytes) -> Value:
         A newer mcfast wrote it.
     """
     try:
-        format, width, n_seen, n_id, bias = _HEADER.unpack_from(record)
+        format, width, n_seen, n_id, bias = _unpack(record)
     except struct.error:
         raise CorruptError(f"a record is truncated: {len(record)} bytes") from None
-    end = _HEADER.size + 4 * (width + n_seen)
+    end = _SIZE + 4 * (width + n_seen)
     if format != FORMAT or len(record) != end + (n_id + 3 & ~3):
         raise _unreadable(format, len(record))
-    if record[end : end + n_id] != long:
+    if (n_id or long) and record[end : end + n_id] != long:
         raise CorruptError("a record belongs to another id than its key")
-    vector = np.frombuffer(record, _FLOAT, width, _HEADER.size)
+    vector = np.frombuffer(record, _FLOAT, width, _SIZE)
     return Value(vector, bias, np.frombuffer(record, _INT, n_seen, end - 4 * n_seen) if n_seen else _NONE_SEEN)
 
 
@@ -182,7 +186,7 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
         nothing = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(n, np.bool_)
         return Values(np.zeros((n, width), np.float32), np.zeros(n, np.float32), *nothing)
     lengths = np.fromiter(map(len, present), np.int64, len(present))
-    if (lengths < _HEADER.size).any() or (lengths % 4).any():
+    if (lengths < _SIZE).any() or (lengths % 4).any():
         raise CorruptError("a record is truncated")
     words = np.frombuffer(b"".join(present), _INT)
     starts = _offsets(lengths)[:-1] // 4
@@ -207,8 +211,8 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
 
 def long_id(record: bytes) -> bytes:
     """Return the id that a valid record holds; empty unless its key is a hash."""
-    _, width, n_seen, n_id, _ = _HEADER.unpack_from(record)
-    at = _HEADER.size + 4 * (width + n_seen)
+    _, width, n_seen, n_id, _ = _unpack(record)
+    at = _SIZE + 4 * (width + n_seen)
     return record[at : at + n_id]
 
 
@@ -230,7 +234,7 @@ def _unreadable(format: int, length: int) -> CorruptError | NewerFormatError:
 
 def _lengths(header: npt.NDArray[Any]) -> Int64:
     """Return the length of each record in bytes."""
-    fixed: Int64 = _HEADER.size + 4 * (header["width"].astype(np.int64) + header["seen"])
+    fixed: Int64 = _SIZE + 4 * (header["width"].astype(np.int64) + header["seen"])
     return fixed + (header["id"].astype(np.int64) + 3 & ~3)
 
 
