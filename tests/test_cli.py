@@ -91,6 +91,12 @@ def test_fit_without_a_header_and_from_a_model(run, folder):
     assert mcfast.load(folder / "d").n_users == 31
 
 
+def test_fit_scores_a_log(run, folder):
+    (folder / "log.csv").write_text("user,item,action\n1,a,exposure\n1,a,click\n1,b,exposure\n2,b,like\n2,b,share\n")
+    assert run("fit", "log.csv", "--out", "e", "--event", "action", "--epochs", "1")[0] == 0
+    assert mcfast.load(folder / "e").mean == pytest.approx(1)  # of 1, 0 and 2
+
+
 def test_evaluate_is_the_function_evaluate(run, folder):
     code, out, _ = run("evaluate", "model", "test.csv", *COLUMNS, "-k", "2", "5", "--relevant", "4", "--json")
     test = mcfast.read_triples(folder / "test.csv", user="userId", item="movieId", score="rating")
@@ -168,6 +174,7 @@ ERRORS = {
     "not a choice": (["fit", "train.csv", "--out", "x", *COLUMNS, "--loss", "no"], "loss: got 'no', expected one of"),
     "validation": (["fit", "train.csv", "--out", "x", *COLUMNS, "--validation", "7"], "validation: got 7"),
     "not a score": (["fit", "words.csv", "--out", "x"], "words.csv"),
+    "counted": (["fit", "train.csv", "--out", "x", "--event", "e", "--duplicates", "sum"], "--duplicates: does not go"),
     "no model": (["evaluate", "train.csv", "test.csv"], "train.csv: not a mcfast-model"),
     "altered model": (["info", "altered"], "altered"),
     "newer model": (["info", "newer"], "pip install -U mcfast"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.events import score_events
 from ..data.ids import Ids
 from ..data.readers import read_triples
 from ..data.triples import Triples
@@ -27,6 +28,7 @@ COLUMNS: Described = {
     "item": (str, "the column of items"),
     "score": (str, "the column of scores"),
     "time": (str, "the column of times, to tell which of repeated pairs is the last"),
+    "event": (str, "of a log, one row an event: the column that names the action; scores are counted from it"),
     "separator": (str, "what separates columns; by default a tab in .tsv, else a comma"),
     "header": (bool, "whether text begins with a line of names"),
     "duplicates": (str, "what becomes of repeated pairs: last, mean, sum or error"),
@@ -71,17 +73,21 @@ def given(arguments: argparse.Namespace, function: Callable[..., Any]) -> dict[s
 def add_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a file of triples is laid out."""
     group: Any = parser.add_argument_group("columns of the data")
-    add_options(group, read_triples, COLUMNS)
+    add_options(group, read_triples, {name: entry for name, entry in COLUMNS.items() if name != "event"})
+    add_options(group, score_events, {"event": COLUMNS["event"]})
 
 
 def read(arguments: argparse.Namespace, path: str) -> Triples:
-    """Read a file of triples as the options say."""
-    options = {name: value for name, value in given(arguments, read_triples).items() if name in (*COLUMNS, "threads")}
+    """Read a file of triples, or a log, as the options say."""
+    options = {name: vars(arguments)[name] for name in (*COLUMNS, "threads") if name in arguments}
     if not options.get("header", True):
-        for name in ("user", "item", "score", "time"):
+        for name in ("user", "item", "score", "time", "event"):
             if options.get(name, "").isdecimal():
                 options[name] = int(options[name])
-    return read_triples(path, **options)
+    function = score_events if "event" in options else read_triples
+    if unfit := options.keys() - inspect.signature(function).parameters:
+        raise ValueError(f"--{min(unfit)}: does not go with --event, where scores are counted")
+    return function(path, **options)
 
 
 def parse_ids(texts: Sequence[str], vocabulary: Ids, name: str) -> list[Any]:

@@ -32,6 +32,7 @@ EXAMPLES = """
   mcfast fit ratings.csv --out model/ --user userId --item movieId --score rating
   mcfast fit ratings.parquet --out model/ --factors 128 --epochs 30 --validation 0.05
   mcfast fit ratings.dat --out model/ --separator :: --no-header --validation held-out.dat
+  mcfast fit log.parquet --out model/ --user uid --item iid --event action
   mcfast fit today.csv --out model/ --init model/ --epochs 3
 
 Ctrl-C writes the model of the last whole epoch, if there is one, and exits with 130.
