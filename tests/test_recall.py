@@ -1,8 +1,8 @@
 """One suite for every index and metric; then what is particular to each backend."""
 
-import os
 import warnings
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,61 +11,12 @@ from hypothesis import strategies as st
 
 import oracle
 from mcfast import CorruptError, FormatError, NewerFormatError, _core, recall
-from mcfast.recall import graph, hnswlib
+from recall_problems import DIMENSION, N, built, check, csr, options, problem
 
-N, DIMENSION = 700, 12
+GOLDEN = Path(__file__).parent / "golden"
 EVERY = [(backend, metric) for backend in recall.BACKENDS for metric in recall.METRICS]
 every = pytest.mark.parametrize(("backend", "metric"), EVERY)
 each_backend = pytest.mark.parametrize("backend", recall.BACKENDS)
-
-
-@cache
-def problem(metric):
-    """Items with duplicates and zeros among them, queries, offsets where there may be some, and the true scores."""
-    random = np.random.default_rng(3)
-    vectors = random.standard_normal((N, DIMENSION)).astype(np.float32)
-    vectors[N // 2 : N // 2 + 40] = vectors[:40]
-    vectors[[7, 400, 401]] = 0
-    queries = random.standard_normal((60, DIMENSION)).astype(np.float32)
-    queries[:5] = vectors[:5]
-    queries[5] = 0
-    offsets = random.standard_normal(N).astype(np.float32) if metric == "ip" else None
-    return vectors, queries, offsets, oracle.recall_scores(vectors, queries, metric, offsets)
-
-
-@cache
-def built(backend, metric):
-    vectors, queries, offsets, _ = problem(metric)
-    return recall.build(backend, vectors, metric, offsets=offsets, **options(backend, queries))
-
-
-def options(backend, queries):
-    return {} if backend == "exact" else {"queries": queries}
-
-
-def csr(excluded):
-    indptr = np.concatenate(([0], np.cumsum([len(rows) for rows in excluded])))
-    return indptr, np.array([row for rows in excluded for row in rows], np.int64)
-
-
-def check(index, found, truth, k, excluded=None, allow=None):
-    """Check an answer: as many rows as may be, none twice, none filtered, true scores, in order; if exact, the best."""
-    rows, scores = found
-    assert rows.dtype == np.int64
-    assert scores.dtype == np.float32
-    assert rows.shape == scores.shape == (len(truth), k)
-    best_rows, best_scores = oracle.nearest(truth, k, excluded, allow)
-    np.testing.assert_array_equal(rows >= 0, best_rows >= 0)
-    for q in range(len(truth)):
-        real = rows[q][rows[q] >= 0]
-        assert len(set(real)) == len(real)
-        assert excluded is None or not set(real) & set(excluded[q])
-        assert allow is None or all(allow[real])
-        assert scores[q][: len(real)].tobytes() == truth[q][real].tobytes()
-        assert list(real) == sorted(real, key=lambda i: (-truth[q][i], i))
-    if index.backend == "exact":
-        np.testing.assert_array_equal(rows, best_rows)
-    assert np.mean(scores >= best_scores[:, -1:]) > 0.9
 
 
 # --- every backend and metric -------------------------------------------------------------------------------------
@@ -124,6 +75,16 @@ def test_one_query_or_a_batch_in_any_number_of_threads(backend, metric):
 
 
 @every
+def test_several_threads_may_search_at_once(backend, metric):
+    _, queries, _, _ = problem(metric)
+    index = built(backend, metric)
+    expected = [index.search(query, k)[0].tolist() for query in queries for k in (1, 20)]
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(index.search, query, k) for query in queries for k in (1, 20)]
+        assert [job.result()[0].tolist() for job in jobs] == expected
+
+
+@every
 def test_building_does_not_depend_on_threads_or_layout(backend, metric):
     vectors, queries, offsets, _ = problem(metric)
     rows, scores = built(backend, metric).search(queries, 10)
@@ -161,6 +122,8 @@ def test_saved_and_loaded(backend, metric, tmp_path):
     assert (loaded.size, loaded.dimension, loaded.metric) == (N, DIMENSION, metric)
     assert loaded.memory >= N * DIMENSION * 4
     assert repr(loaded) == repr(index)
+    loaded.save(tmp_path / "index")  # over the files it is mapped from
+    np.testing.assert_array_equal(recall.load(tmp_path / "index").search(queries, 20)[0], index.search(queries, 20)[0])
 
 
 @every
@@ -214,6 +177,16 @@ def test_a_backend_that_this_version_does_not_know(tmp_path, monkeypatch):
     monkeypatch.setattr("mcfast.recall.registry.BACKENDS", {"other": None})
     with pytest.raises(NewerFormatError, match="'exact'"):
         recall.load(tmp_path / "index")
+
+
+@each_backend
+def test_golden_file_of_format_1(backend):
+    index = recall.load(GOLDEN / f"index-{backend}-1")
+    vectors = np.arange(24, dtype=np.float32).reshape(8, 3) % 7 - 3
+    queries = np.array([[1, 0, -1], [0, 2, 1]], np.float32)
+    truth = oracle.recall_scores(vectors, queries, "ip", np.arange(8, dtype=np.float32) / -4)
+    check(index, index.search(queries, 3), truth, 3)
+    assert index.info.get("served_by", "graph") == "graph"
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -329,113 +302,7 @@ def test_exact_is_the_oracle(data):
         assert scores.tobytes() == expected_scores.tobytes()
 
 
-# --- hnswlib ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("metric", recall.METRICS)
-def test_the_measured_recall_is_found_again(metric, tmp_path):
-    vectors, queries, _, _ = problem(metric)
-    built("hnswlib", metric).save(tmp_path / "index")
-    index = recall.load(tmp_path / "index")
-    info = index.info
-    assert info["served_by"] == "graph"
-    assert info["measured_on"] == "queries"
-    assert [point["ef"] for point in info["curve"]] == list(hnswlib.LADDER)
-    for k, value in info["recall"].items():
-        assert value >= 0.95
-        assert recall.measure(index, queries, int(k)) == pytest.approx(value, abs=1e-12)
-    assert recall.build("hnswlib", vectors, metric).info["measured_on"] == "items"
-
-
-@pytest.mark.parametrize(("spread_of_offsets", "form"), [(0, "raw"), (10, "reduced")])
-def test_raw_or_reduced_whichever_finds_more(spread_of_offsets, form):
-    random = np.random.default_rng(0)
-    vectors, queries = random.standard_normal((2000, 16)), random.standard_normal((200, 16))
-    offsets = spread_of_offsets * random.standard_normal(2000)
-    index = recall.build("hnswlib", vectors, offsets=offsets, recall=0.8, M=4, ef_construction=20, queries=queries)
-    assert index.info["form"] == form
-
-
-def test_a_graph_that_falls_short_warns_and_is_not_used(tmp_path):
-    random = np.random.default_rng(1)
-    spread = random.standard_normal((4000, 24)) * np.exp(2 * random.standard_normal((4000, 1)))
-    with pytest.warns(recall.RecallWarning, match=r"hnswlib: recall@10 = .* expected 1: .* exactly") as caught:
-        index = recall.build(
-            "hnswlib", spread, recall=1.0, M=2, ef_construction=4, queries=random.standard_normal((50, 24))
-        )
-    assert caught[0].filename == __file__
-    assert index.info["served_by"] == "exact"
-    assert recall.measure(index, random.standard_normal((20, 24))) == 1
-    index.save(tmp_path / "index")
-    assert recall.load(tmp_path / "index").info == index.info
-
-
-def test_queries_that_the_graph_answers_too_shortly_are_answered_exactly(monkeypatch):
-    _, queries, _, truth = problem("ip")
-    index = built("hnswlib", "ip")
-
-    def nearest(self, vectors, k, threads):
-        return np.full((len(vectors), k), -1)
-
-    monkeypatch.setattr(graph.Graph, "nearest", nearest)
-    np.testing.assert_array_equal(index.search(queries, 10)[0], oracle.nearest(truth, 10)[0])
-
-
-def test_a_graph_says_where_it_has_too_few():
-    vectors = np.random.default_rng(2).standard_normal((50, 3)).astype(np.float32)
-    index = recall.build("exact", vectors, "l2")
-    part = graph.Graph.empty(index._items, "raw", M=4, ef_construction=10, seed=1)
-    part.insert(part.vectors()[:20], 0)
-    queries = index._items.queries(vectors[:3])
-    assert (part.nearest(queries, 21, 1) == -1).all()
-    assert sorted(part.nearest(queries, 20, 1)[0]) == list(range(20))
-
-
-def test_one_short_query_does_not_spoil_a_batch():
-    class ShortAt9:
-        def knn_query(self, vectors, k, num_threads):
-            if (vectors[:, 0] == 9).any():
-                raise RuntimeError("Cannot return the results in a contiguous 2D array")
-            return np.ones((len(vectors), k), np.uint64), None
-
-    one = graph.Graph(built("hnswlib", "l2")._items, "raw")
-    one._index = ShortAt9()
-    queries = np.zeros((3, DIMENSION), np.float32)
-    queries[1, 0] = 9
-    assert one.nearest(queries, 2, 1).tolist() == [[1, 1], [-1, -1], [1, 1]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"M": 1}, "M: got 1"),
-        ({"ef_construction": 0}, "ef_construction: got 0"),
-        ({"recall": 0.0}, r"recall: got 0\.0"),
-        ({"recall": 1.1}, r"recall: got 1\.1"),
-        ({"queries": np.zeros((2, 4))}, r"queries: got shape \(2, 4\)"),
-        ({"queries": np.zeros((0, 3))}, "queries: got none"),
-    ],
-)
-def test_bad_options_of_hnswlib(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        recall.build("hnswlib", good, **arguments)
-
-
-def test_a_disk_that_is_full_is_noticed(tmp_path):
-    index = built("hnswlib", "ip")
-
-    class Short:
-        def save_index(self, file):
-            index._graph._index.save_index(file)
-            os.truncate(file, 100)
-
-        def index_file_size(self):
-            return index._graph._index.index_file_size()
-
-    cut = graph.Graph(index._items, "raw")
-    cut._index = Short()
-    with pytest.raises(OSError, match="No space left"):
-        cut.save(tmp_path / "graph.bin")
+# --- measure ------------------------------------------------------------------------------------------------------
 
 
 def test_measure_needs_queries_and_items():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,24 +28,28 @@ EXACT_SHARE = 128  # to fetch more than one item of this many from the graph cos
 
 
 class HnswlibIndex(Index):
-    """A graph, and the exact index that stands behind it."""
+    """A graph, or None where it would find too little, and the exact index that stands behind it."""
 
     backend = "hnswlib"
 
     def __init__(self, items: Items, graph: Graph | None, about: dict[str, Any], threads: int) -> None:
         super().__init__(items)
-        self._graph = graph  # None: everything is answered exactly
+        self._graph = graph
         self._about = about
         self._threads = threads
+        self._made = ExactIndex(items, threads) if graph is None else None
 
-    @cached_property
+    @property
     def _exact(self) -> ExactIndex:
-        return ExactIndex(self._items, self._threads)
+        """The exact index, made when it is first needed: most searches do without."""
+        if self._made is None:
+            self._made = ExactIndex(self._items, self._threads)
+        return self._made
 
     @property
     def memory(self) -> int:
         """Bytes in memory: items, graph, and the exact index once it was needed; mapped arrays are counted whole."""
-        items = self._exact.memory if "_exact" in self.__dict__ else self._items.memory
+        items = self._made.memory if self._made else self._items.memory
         return items + (self._graph.memory if self._graph else 0)
 
     @classmethod
@@ -75,25 +78,16 @@ class HnswlibIndex(Index):
         if items.size == 0:
             return cls(items, None, about, threads)
         few = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]
-        judge = Judge(items, held_out[few], KS, threads)
-        forms = ("raw", "reduced") if items.metric == "ip" else ("raw",)
-        graphs = [Graph.empty(items, form, **parameters) for form in forms]
-        _insert(graphs, threads)
-        curves = [[_measured(graph, ef, judge) for ef in LADDER] for graph in graphs]
-        best = min(range(len(graphs)), key=lambda i: _merit(curves[i], target))
-        about |= {"form": forms[best], "curve": curves[best]}
-        point = _cheapest(curves[best], target)
+        graph, point, found = _best_graph(items, parameters, Judge(items, held_out[few], KS, threads), target, threads)
+        about |= found
         if point is None:
-            reached = ", ".join(f"recall@{k} = {value:.3f}" for k, value in curves[best][-1]["recall"].items())
-            warnings.warn(
-                f"hnswlib: {reached} at ef = {LADDER[-1]}, expected {target:g}: the index answers exactly instead",
-                RecallWarning,
-                stacklevel=3,
-            )
+            reached = ", ".join(f"recall@{k} = {value:.3f}" for k, value in found["curve"][-1]["recall"].items())
+            text = f"hnswlib: {reached} at ef = {LADDER[-1]}, expected {target:g}: the index answers exactly instead"
+            warnings.warn(text, RecallWarning, stacklevel=3)
             return cls(items, None, about, threads)
+        graph.set_ef(point["ef"])
         about |= {"served_by": "graph", "ef": point["ef"], "recall": point["recall"]}
-        graphs[best].set_ef(point["ef"])
-        return cls(items, graphs[best], about, threads)
+        return cls(items, graph, about, threads)
 
     @classmethod
     def _load(cls, items: Items, threads: int, directory: files.Directory) -> HnswlibIndex:
@@ -156,6 +150,18 @@ def _ranked(
     items: Items, queries: Float32, candidates: Int64, k: int, filters: Filter, threads: int
 ) -> tuple[Int64, Float32, Int64]:
     return _core.rank(items.rows, items.offsets, items.core_metric, queries, candidates, k, *filters.arrays, threads)
+
+
+def _best_graph(
+    items: Items, parameters: dict[str, int], judge: Judge, target: float, threads: int
+) -> tuple[Graph, dict[str, Any] | None, dict[str, Any]]:
+    """Return the better graph of the forms, the point of its curve that reaches the target, and its form and curve."""
+    forms = ("raw", "reduced") if items.metric == "ip" else ("raw",)
+    graphs = [Graph.empty(items, form, **parameters) for form in forms]
+    _insert(graphs, threads)
+    curves = [[_measured(graph, ef, judge) for ef in LADDER] for graph in graphs]
+    best = min(range(len(graphs)), key=lambda i: _merit(curves[i], target))
+    return graphs[best], _cheapest(curves[best], target), {"form": forms[best], "curve": curves[best]}
 
 
 def _insert(graphs: list[Graph], threads: int) -> None:
