@@ -1,8 +1,6 @@
 // What the tests share: the instruction sets of this machine, random padded matrices, and plain loops to compare with.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>

@@ -1,5 +1,7 @@
 #include "data/encode.h"
 
+#include <gtest/gtest.h>
+
 #include <limits>
 #include <unordered_map>
 

@@ -1,5 +1,7 @@
 #include "recall/exact.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <functional>
 

@@ -1,5 +1,7 @@
 #include "train/grid.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "support.h"

@@ -1,7 +1,9 @@
 // Every registered loss against finite differences. A loss is compiled inside a set's namespace: this file has its own.
 #define MCFAST_SET tests
 #include "kernels/simd.h"
-//
+
+#include <gtest/gtest.h>
+
 #include "kernels/losses/squared.h"
 #include "support.h"
 

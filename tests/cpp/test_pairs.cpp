@@ -1,5 +1,7 @@
 #include "data/pairs.h"
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <set>
 

@@ -1,5 +1,7 @@
 #include "evaluate/ranking.h"
 
+#include <gtest/gtest.h>
+
 #include "support.h"
 
 namespace mcfast::test {

@@ -1,5 +1,7 @@
 #include "train/schedule.h"
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <chrono>
 #include <set>

@@ -1,3 +1,5 @@
+#include <gtest/gtest.h>
+
 #include "support.h"
 
 namespace mcfast::test {

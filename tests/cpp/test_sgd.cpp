@@ -1,6 +1,7 @@
 // The kernel of one block against the same steps in plain double precision.
-#include <algorithm>
+#include <gtest/gtest.h>
 
+#include "plain_sgd.h"
 #include "support.h"
 
 namespace mcfast::test {
@@ -12,43 +13,9 @@ using kernels::Step;
 
 constexpr int64_t n_users = 7, n_items = 5;
 
-struct Row {
-    std::vector<double> factors;
-    double bias = 0, factor_step = 1, bias_step = 1;
-
-    // grad is minus the gradient by the factors.
-    void step(const std::vector<double>& grad, double bias_grad, const Step& s) {
-        const double rate = s.learning_rate / std::sqrt(factor_step);
-        for (size_t k = 0; k < grad.size(); ++k) factors[k] += rate * grad[k];
-        for (const double g : grad) factor_step += g * g / static_cast<double>(s.factors);
-        bias += s.bias_learning_rate / std::sqrt(bias_step) * bias_grad;
-        bias_step += bias_grad * bias_grad;
-    }
-};
-
-double plain_block(const std::vector<Sample>& samples, std::vector<Row>& users, std::vector<Row>& items,
-                   const Step& s) {
-    const double lambda = s.regularization;
-    double loss = 0;
-    for (const Sample& sample : samples) {
-        Row &u = users[sample.user], &i = items[sample.item];
-        double error = sample.score - u.bias - i.bias;
-        for (size_t k = 0; k < u.factors.size(); ++k) error -= u.factors[k] * i.factors[k];
-        loss += 0.5 * error * error;
-        std::vector<double> user_grad, item_grad;
-        for (size_t k = 0; k < u.factors.size(); ++k) {
-            user_grad.push_back(error * i.factors[k] - lambda * u.factors[k]);
-            item_grad.push_back(error * u.factors[k] - lambda * i.factors[k]);
-        }
-        u.step(user_grad, error - lambda * u.bias, s);
-        i.step(item_grad, error - lambda * i.bias, s);
-    }
-    return loss;
-}
-
 // One side of a block for the kernel, and the rows it starts from.
 struct Side {
-    std::vector<Row> rows;
+    std::vector<PlainRow> rows;
     Buffer<float> factors;
     std::vector<RowState> states;
 

@@ -1,5 +1,7 @@
 #include "train/trainer.h"
 
+#include <gtest/gtest.h>
+
 #include <stdexcept>
 
 #include "support.h"
