@@ -87,3 +87,79 @@ def nearest(scores, k, excluded=None, allow=None):
         best = sorted(left, key=lambda i: (-row[i], i))[:k]
         rows[q, : len(best)], values[q, : len(best)] = best, row[best]
     return rows, values
+
+
+def top_k(user, items, k, offsets=None, exclude=(), allow=None):
+    """Rows and scores of the k best items for one user, fewer where fewer are left."""
+    scores = recall_scores(items, user[None], "ip", offsets)
+    rows, values = nearest(scores, k, [exclude], allow)
+    real = rows[0] >= 0
+    return rows[0][real], values[0][real]
+
+
+# --- kernels and training -----------------------------------------------------------------------------------------
+
+
+def predictions(users, items, user_offsets, item_offsets):
+    """All predictions: the canonical score, rounded to float32, plus the user's offset, rounded again."""
+    scores = recall_scores(items, users, "ip", item_offsets)
+    return (scores.astype(np.float64) + user_offsets[:, None]).astype(np.float32)
+
+
+def squared(score, prediction):
+    """The squared loss, half the square, and minus its derivative by the prediction."""
+    error = score - prediction
+    return 0.5 * error**2, error
+
+
+class Side:
+    """What training changes on one side, in float64: factors, biases, and AdaGrad's sums, which start at 1."""
+
+    def __init__(self, factors, biases):
+        self.factors, self.biases = factors.astype(np.float64), biases.astype(np.float64)
+        self.factor_sums, self.bias_sums = np.ones(len(factors)), np.ones(len(factors))
+
+    def step(self, row, factor_descent, bias_descent, learning_rate, bias_learning_rate):
+        """Step along minus the gradient; the sums grow by its (mean) square afterwards."""
+        self.factors[row] += learning_rate / np.sqrt(self.factor_sums[row]) * factor_descent
+        self.biases[row] += bias_learning_rate / np.sqrt(self.bias_sums[row]) * bias_descent
+        self.factor_sums[row] += np.mean(factor_descent**2)
+        self.bias_sums[row] += bias_descent**2
+
+
+def sgd_epoch(triples, users, items, learning_rate, bias_learning_rate, regularization):
+    """One step a triple (user, item, score) in the given order on two Sides; returns the sum of losses before each."""
+    total = 0.0
+    for user, item, score in triples:
+        p, q, b, c = users.factors[user].copy(), items.factors[item].copy(), users.biases[user], items.biases[item]
+        loss, descent = squared(score, p @ q + b + c)
+        total += loss
+        rates = learning_rate, bias_learning_rate
+        users.step(user, descent * q - regularization * p, descent - regularization * b, *rates)
+        items.step(item, descent * p - regularization * q, descent - regularization * c, *rates)
+    return total
+
+
+# --- evaluation ---------------------------------------------------------------------------------------------------
+
+
+def ranking_measures(ranked, relevant, cuts):
+    """Measures of one user's list, best first, at each cut; NDCG is binary, its ideal cut at min(k, relevant)."""
+    relevant = set(relevant)
+    measures = {}
+    for k in cuts:
+        hits = [item in relevant for item in ranked[:k]]
+        most = min(k, len(relevant))
+        gain = sum(hit / np.log2(rank + 2) for rank, hit in enumerate(hits))
+        ideal = sum(1 / np.log2(rank + 2) for rank in range(most))
+        precisions = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
+        measures[k] = {
+            "recall": sum(hits) / len(relevant),
+            "capped_recall": sum(hits) / most,
+            "precision": sum(hits) / k,
+            "ndcg": gain / ideal,
+            "map": sum(precisions) / most,
+            "mrr": next((1 / (rank + 1) for rank, hit in enumerate(hits) if hit), 0.0),
+            "hit_rate": float(any(hits)),
+        }
+    return measures

@@ -1,10 +1,10 @@
 """`evaluate` against the oracle, and the popularity baseline."""
 
 import numpy as np
-import oracle
 import pytest
 
 import mcfast
+import oracle
 
 
 def problem(seed=0, n_users=40, n_items=60):

@@ -231,10 +231,11 @@ def test_ctrl_c_in_the_first_epoch_goes_through():
     script = """
         import os, signal, threading, numpy as np, mcfast
         rng = np.random.default_rng(0)
-        data = rng.integers(0, 3000, 2_000_000), rng.integers(0, 3000, 2_000_000), rng.random(2_000_000)
+        n = 4_000_000
+        data = rng.integers(0, 9000, n), rng.integers(0, 9000, n), rng.random(n)
         triples = mcfast.Triples.from_arrays(*data)
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        mcfast.fit(triples, factors=1024, epochs=100)
+        mcfast.fit(triples, factors=1024, epochs=100, threads=1)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGINT

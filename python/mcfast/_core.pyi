@@ -41,7 +41,6 @@ def ranking_measures(
     cuts: Sequence[int],
     threads: int,
 ) -> list[dict[str, float]]: ...
-
 def rank(
     rows: _Floats,
     offsets: _Floats | None,

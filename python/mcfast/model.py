@@ -448,7 +448,7 @@ def _ids(values: Any, n: int, name: str) -> Ids:
 
 def _or_else(values: npt.NDArray[Any], rows: Rows, otherwise: float) -> npt.NDArray[np.float64]:
     """Return the values of rows, `otherwise` for row -1."""
-    out = np.full(len(rows), otherwise)
+    out = np.full(len(rows), otherwise, np.float64)
     out[rows >= 0] = values[rows[rows >= 0]]
     return out
 

@@ -167,7 +167,7 @@ class Environment:
                 with reader.lock:
                     if reader.transaction is not None:
                         return function(reader.transaction, self._tables)
-                    transaction = self._connected().begin()
+                    transaction = (self._lmdb or self._connected()).begin()
                     if self.readonly:
                         reader.transaction = transaction
                         return function(transaction, self._tables)
@@ -228,7 +228,7 @@ class Environment:
         try:
             environment = lmdb.open(
                 str(self.path),
-                map_size=self._map_size,
+                map_size=max(self._map_size, 2 * self.path.stat().st_size),
                 subdir=False,
                 readonly=self.readonly,
                 lock=not self.readonly,
@@ -275,8 +275,9 @@ class Environment:
         new = [name for name in names if name not in self._names]
         if new:
             with self._writing, self._alone():
-                self._tables = {**self._tables, **self._open_tables(self._connected(), new)}
                 self._names += new
+                self._disconnect()
+                self._connect()
 
     def _new_reader(self) -> _Reader:
         with self._registering:
