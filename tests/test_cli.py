@@ -162,7 +162,8 @@ def test_help_has_examples(run, command):
 
 def test_help_tells_the_defaults_of_the_functions(run):
     out = " ".join(run("fit", "--help")[1].split())
-    assert "length of the vectors, 1..1024 (default: 64)" in out
+    assert "length of the vectors, 1..1024 (default: that of --init, or 64)" in out
+    assert "at most as many with --validation (default: 20)" in out
 
 
 ERRORS = {

@@ -195,3 +195,9 @@ def test_wrong_sources(tmp_path):
         read_triples(np.zeros((2, 2)), user=9)
     with pytest.raises(TypeError, match="header: got 'no'"):
         read_triples(FRAME, header="no")
+
+
+def test_a_suffix_may_be_written_in_capitals(tmp_path):
+    path = tmp_path / "A.TSV"
+    path.write_text("user\titem\tscore\n1\t2\t3\n")
+    assert len(read_triples(path)) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mcfast
-from mcfast import _core
+from mcfast import _core, epochs
 
 
 def planted(n_users=300, n_items=200, n=12_000, rank=3, noise=0.1, seed=0, biases=True):
@@ -224,6 +224,24 @@ def test_ctrl_c_gives_the_last_whole_epoch():
     same_bits(model, again)
 
 
+def test_ctrl_c_in_the_refit_leaves_what_the_search_has_found(monkeypatch):
+    data = planted(noise=1.0)
+    options = {"factors": 16, "epochs": 10, "validation": 0.2, "seed": 3}
+    searched = mcfast.fit(data, refit=False, **options)
+    runs = []
+
+    def run(*arguments):
+        runs.append(arguments)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return epochs.run(*arguments)
+
+    monkeypatch.setattr("mcfast.training.run", run)
+    model = mcfast.fit(data, **options)
+    assert model.interrupted
+    same_bits(model, searched)
+
+
 class InterruptingBar:
     """A progress bar at which Ctrl-C is pressed as soon as it moves."""
 
@@ -272,12 +290,23 @@ def test_progress_bar_only_when_asked(capfd):
         ({"patience": 0}, "patience: got 0"),
         ({"seen": "some"}, "seen: got 'some', expected one of 'all', 'positive'"),
         ({"init": "model"}, "init: got str, expected a Model"),
+        ({"callback": 5}, r"callback: got 5 \(int\), expected a function of an Epoch"),
+        ({"validation": mcfast.Triples.from_arrays([1], [1], [1]).select([])}, "validation: got no rows"),
         ({"biases": 1}, r"biases: got 1 \(int\), expected True or False"),
     ],
 )
 def test_fit_refuses(options, words):
     with pytest.raises((ValueError, TypeError), match=words):
         mcfast.fit(planted(), **options)
+
+
+def test_init_gives_the_number_of_factors():
+    model = mcfast.fit(planted(), factors=3, epochs=1)
+    assert mcfast.fit(planted(), init=model, epochs=1).factors == 3
+
+
+def test_repeated_pairs_are_reported():
+    assert mcfast.fit(([1, 1, 2], [1, 1, 1], [1, 2, 3]), factors=1, epochs=1).parameters["duplicates"] == 1
 
 
 def test_fit_refuses_init_of_other_factors():
@@ -294,6 +323,8 @@ def test_fit_refuses_init_of_other_factors():
         (([], [], []), "row|triple"),
         (([1, 2], [1], [1.0, 2.0]), "2.*1"),
         (([1.5, 2], [1, 2], [1.0, 2.0]), "user"),
+        (mcfast.Triples.from_arrays([1, 2], [1, 2], [1, 2]).select([]), "triples: got no rows, expected at least one"),
+        (np.array([[2**24 + 1, 1, 1]], np.float32), r"users.*below 16777216 as float32"),
         ("no-such-file.csv", "no-such-file.csv"),
     ],
 )

@@ -184,6 +184,7 @@ def test_select_keeps_vocabularies():
         assert listed(chosen) == [(2, "b", 2, 5), (3, "c", 3, 6)]
         assert (chosen.n_users, chosen.user_ids) == (3, triples.user_ids)
     assert len(triples.select(slice(0))) == 0
+    assert len(triples.select([])) == 0
 
 
 def test_concatenate_extends_vocabularies():

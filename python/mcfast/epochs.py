@@ -112,34 +112,35 @@ def run(
         Ctrl-C came before an epoch was whole.
     """
     history: list[Epoch] = []
-    best, kept, interrupted, halved = 0, None, False, 1.0
+    best: tuple[int, Learnt] | None = None  # with validation, since a later epoch may turn out worse
+    saved, interrupted, halved = -1, False, 1.0
     with bar(epochs * n, "fit", show=settings.progress, unit="triple") as shown:
-        while len(history) < epochs:
-            number = len(history) + 1
-            trainer.checkpoint(settings.threads)
-            try:
+        try:
+            while len(history) < epochs:
+                number = len(history) + 1
+                trainer.checkpoint(settings.threads)
+                saved = len(history)
                 loss, rate, seconds, halved = _epoch(trainer, number, n, halved, settings, shown)
                 score = validate() if validate else None
-                epoch = Epoch(number, loss, score, seconds, rate)
-                history.append(epoch)
+                history.append(Epoch(number, loss, score, seconds, rate))
                 shown.set_postfix_str(f"loss {loss:.4f}" + ("" if score is None else f", validation RMSE {score:.4f}"))
-                if score is None:
-                    best = number
-                elif not best or score < (history[best - 1].validation or math.inf):
-                    best, kept = number, export(trainer, settings.threads)  # a later epoch may turn out worse
-                stop = settings.callback is not None and settings.callback(epoch) is True
-            except KeyboardInterrupt:
-                if not history:
-                    raise
-                if len(history) < number:
-                    trainer.restore(settings.threads)
-                interrupted = True
-                break
-            if stop or (score is not None and settings.patience is not None and number - best >= settings.patience):
-                break
+                if score is not None and (best is None or score < (history[best[0] - 1].validation or math.inf)):
+                    best = number, export(trainer, settings.threads)
+                stop = settings.callback(history[-1]) if settings.callback is not None else None
+                if isinstance(stop, bool | np.bool_) and stop:
+                    break
+                if best is not None and settings.patience is not None and number - best[0] >= settings.patience:
+                    break
+        except KeyboardInterrupt:
+            if not history:
+                raise
+            interrupted = True
+            if saved == len(history):  # in the middle of an epoch
+                trainer.restore(settings.threads)
+    number, learnt = best or (len(history), export(trainer, settings.threads))
     if interrupted:
-        warnings.warn(f"interrupted: the model is that of epoch {best}", RuntimeWarning, stacklevel=4)
-    return Outcome(kept or export(trainer, settings.threads), history, best, interrupted)
+        warnings.warn(f"interrupted: the model is that of epoch {number}", RuntimeWarning, stacklevel=4)
+    return Outcome(learnt, history, number, interrupted)
 
 
 def export(trainer: _core.Trainer, threads: int) -> Learnt:
@@ -176,5 +177,6 @@ def _epoch(
         progress(0)
     raise DivergenceError(
         f"training diverged in epoch {number}, at half the step as well: lower learning_rate (got "
-        f"{settings.learning_rate:g}) or raise regularization (got {settings.regularization:g})"
+        f"{settings.learning_rate:g}) or {'lower' if settings.regularization > 1 else 'raise'} regularization (got "
+        f"{settings.regularization:g})"
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from .seen import Seen
 def fit(
     triples: Any,
     *,
-    factors: int = 64,
+    factors: int | None = None,
     epochs: int = 20,
     regularization: float = 0.05,
     learning_rate: float = 0.1,
@@ -53,8 +54,9 @@ def fit(
     ----------
     triples : Triples, tuple of arrays, (n, 3) array, table or path
         Users, items and scores: see `mcfast.data.triples.as_triples`.
-    factors : int, default 64
-        K, 1..1024. More fit finer taste and need more data; multiples of 16 waste nothing.
+    factors : int, optional
+        K, 1..1024; by default that of `init`, or 64. More fit finer taste and need more data; multiples of 16 waste
+        nothing.
     epochs : int, default 20
         Passes over the triples; at most as many with `validation`.
     regularization : float, default 0.05
@@ -81,7 +83,8 @@ def fit(
         Which pairs recommendations leave out later: all of the data, score 0 and validation included, or only those of
         a score above 0.
     callback : callable, optional
-        Called after each epoch with an `Epoch`; returning True stops the training there.
+        Called after each epoch with an `Epoch`; returning True stops the training there. With `validation` it follows
+        the search for the best epoch, not the refit.
     progress : bool, optional
         Show a progress bar; by default on a terminal, after two seconds.
     seed : int, default 0
@@ -96,7 +99,8 @@ def fit(
     -------
     Model
         With `history` and, under `validation`, ``metrics["validation_rmse"]``. Ctrl-C ends the training with the model
-        of the last whole epoch (`Model.interrupted`), or goes through if there is none.
+        of the last whole epoch, under `validation` of the best one (`Model.interrupted`), or goes through if there is
+        none.
 
     Raises
     ------
@@ -120,6 +124,12 @@ def fit(
     >>> model.recommend("bob", k=1).ids
     array(['jam'], dtype=object)
     """
+    if init is not None and not isinstance(init, Model):
+        raise TypeError(checks.message("init", type(init).__name__, "a Model"))
+    if factors is None:
+        factors = 64 if init is None else init.factors
+    if callback is not None and not callable(callback):
+        raise TypeError(checks.message("callback", callback, "a function of an Epoch"))
     settings = Settings(
         factors=checks.integer(factors, "factors", 1, 1024),
         epochs=checks.integer(epochs, "epochs", 1, 100_000),
@@ -134,10 +144,8 @@ def fit(
         progress=progress,
         callback=callback,
     )
-    checks.flag(refit, "refit")
+    refit = checks.flag(refit, "refit")
     checks.choice(seen, "seen", ("all", "positive"))
-    if init is not None and not isinstance(init, Model):
-        raise TypeError(checks.message("init", type(init).__name__, "a Model"))
     if init is not None and init.factors != settings.factors:
         raise ValueError(checks.message("factors", str(settings.factors), f"{init.factors}, as in init"))
 
@@ -150,7 +158,7 @@ def fit(
     if held_out is not None:
         metrics["validation_rmse"] = min(epoch.validation for epoch in history if epoch.validation is not None)
         if refit and not outcome.interrupted:
-            outcome, trainer = _train(data, None, settings, outcome.best, init)
+            outcome, trainer = _refit(data, settings, outcome, trainer, init)
     mean, stripes = trainer.mean, trainer.blocks
     del trainer  # its memory, before more is needed
     return Model(
@@ -161,8 +169,13 @@ def fit(
         mean=mean,
         seen=_seen(data, init, positive=seen == "positive", threads=settings.threads),
         parameters={
-            **{k: v for k, v in asdict(settings).items() if k not in ("threads", "progress", "callback")},
-            "validation": validation if isinstance(validation, float) else None if validation is None else "given",
+            **{k: v for k, v in vars(settings).items() if k not in ("threads", "progress", "callback")},
+            "validation": float(validation)
+            if isinstance(validation, Real)
+            else None
+            if validation is None
+            else "given",
+            "duplicates": data.n_duplicates,
             "refit": refit,
             "seen": seen,
             "blocks": list(stripes),
@@ -191,7 +204,7 @@ def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples,
     """Return what to train on, what to validate on, and both together; all over one vocabulary."""
     if validation is None:
         return data, None, data
-    if isinstance(validation, int | float) and not isinstance(validation, bool):
+    if isinstance(validation, Real):
         fraction = checks.real(validation, "validation", 0, 1, above=True)
         train, held_out = data.split_random(fraction, seed=settings.seed)
         if not len(train) or not len(held_out):
@@ -242,6 +255,17 @@ def _train(
 
     validate = None if held_out is None else partial(validation_error, held_out)
     return run(trainer, len(data), validate, settings, epochs), trainer
+
+
+def _refit(
+    data: Triples, settings: Settings, search: Outcome, searched: _core.Trainer, init: Model | None
+) -> tuple[Outcome, _core.Trainer]:
+    """Train anew on everything, for as many epochs as were best; Ctrl-C leaves what the search has found."""
+    try:
+        outcome, trainer = _train(data, None, replace(settings, callback=None), search.best, init)
+    except KeyboardInterrupt:
+        return replace(search, interrupted=True), searched
+    return (replace(search, interrupted=True), searched) if outcome.interrupted else (outcome, trainer)
 
 
 def _seen(data: Triples, init: Model | None, *, positive: bool, threads: int) -> Seen:

@@ -14,7 +14,7 @@ from ..training import fit
 from . import common
 
 OPTIONS: common.Described = {
-    "factors": (int, "length of the vectors, 1..1024"),
+    "factors": (int, "length of the vectors, 1..1024 (default: that of --init, or 64)"),
     "epochs": (int, "passes over the data; at most as many with --validation"),
     "regularization": (float, "L2 penalty, for scores of standard deviation 1"),
     "learning_rate": (float, "step of the first epoch"),

@@ -105,10 +105,12 @@ def times(values: Any, name: str) -> npt.NDArray[np.int64]:
 
 
 def whole(values: AnyArray, name: str, expected: str) -> npt.NDArray[np.int64]:
-    """Return floats that are whole numbers as int64, or raise."""
-    # 2^63 itself is a float64, and no int64.
-    wrong = ~((values == np.floor(values)) & (np.abs(values) < 2.0**63))
+    """Return floats that are whole numbers as int64, or raise; also where neighbouring integers share one float."""
+    distinct = 2.0 ** (np.finfo(values.dtype).nmant + 1)
+    wrong = ~((values == np.floor(values)) & (np.abs(values) < distinct))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ValueError(message(name, f"{values[row]} in row {row}", expected))
+        raise ValueError(
+            message(name, f"{values[row]} in row {row}", f"{expected}, below {distinct:.0f} as {values.dtype}")
+        )
     return values.astype(np.int64)

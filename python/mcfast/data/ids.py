@@ -100,12 +100,12 @@ class Ids:
         UnknownIdError
             An id is not here, and `unknown` is "raise".
         TypeError
-            The values can be no ids; or, with "raise", they are strings and the ids integers, or the other way.
+            The values can be no ids; or they are strings and the ids integers, or the other way.
         """
         if isinstance(values, str | numbers.Integral):
             values = [values]
         local, asked = encode(values, name)
-        if unknown == "raise" and len(asked) and asked.is_integer != self.is_integer:
+        if len(asked) and len(self) and asked.is_integer != self.is_integer:
             got, expected = ("integers", "strings") if asked.is_integer else ("strings", "integers")
             raise TypeError(message(name, got, f"{expected}, as the ids are"))
         found = self._find(asked)

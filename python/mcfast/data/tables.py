@@ -101,9 +101,10 @@ def _open(source: Any, separator: str | None, header: bool, threads: int) -> tup
         if not path.is_file():
             reason = "is a folder, not a file" if path.is_dir() else "does not exist"
             raise FileNotFoundError(f"{path}: {reason}")
-        if path.suffix in _PARQUET:
+        suffix = path.suffix.lower()
+        if suffix in _PARQUET:
             return _open_parquet(path, threads)
-        return _open_arrow(path) if path.suffix in _ARROW else _open_text(path, separator, header, threads)
+        return _open_arrow(path) if suffix in _ARROW else _open_text(path, separator, header, threads)
     if package(source) == "pyarrow":
         return source.schema.names, lambda chosen, _: {role: source.column(name) for role, name in chosen.items()}
     if package(source) == "polars" and hasattr(source, "collect"):
@@ -183,7 +184,7 @@ def _open_arrow(path: Path) -> tuple[list[Any], Load]:
 
 def _open_text(path: Path, separator: str | None, header: bool, threads: int) -> tuple[list[Any], Load]:
     if separator is None:
-        separator = "\t" if _TABS & set(path.suffixes) else ","
+        separator = "\t" if _TABS & {suffix.lower() for suffix in path.suffixes} else ","
     with _readable(path, "CSV"):
         first = next(_segments(path, separator, 1), b"").splitlines()
     if not first:

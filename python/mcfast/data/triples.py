@@ -189,7 +189,9 @@ class Triples:
         Triples
             The chosen ones.
         """
-        which = which if isinstance(which, slice) else np.asarray(which)
+        if not isinstance(which, slice):
+            which = np.asarray(which)
+            which = which if which.size else which.astype(np.int64)  # an empty list is one of floats
         times = None if self.times is None else self.times[which]
         return Triples(self.users[which], self.items[which], self.scores[which], times, self.user_ids, self.item_ids)
 
@@ -290,6 +292,8 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
         What it holds is not right: see `Triples.from_arrays`.
     """
     if isinstance(data, Triples):
+        if not len(data):
+            raise ValueError(message(name, "no rows", "at least one triple"))
         return data
     if package(data) == "scipy":
         raise TypeError(message(name, type(data).__name__, 'Triples.from_sparse(m, rows="users" or "items") of it'))
