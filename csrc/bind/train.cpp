@@ -29,8 +29,8 @@ std::unique_ptr<Trainer> make(const Array<int32_t>& users, const Array<int32_t>&
     return std::make_unique<Trainer>(data, options);
 }
 
-// `progress` gets the number of triples done about ten times a second; signals are looked at as often, so that Ctrl-C
-// stops an epoch at once.
+// `progress` gets the number of triples done up to ten times a second, between blocks; signals are looked at as
+// often, so that Ctrl-C need not wait for the end of an epoch.
 double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads, const py::object& progress) {
     py::gil_scoped_release release;
     return trainer.epoch(number, learning_rate, threads, [&](int64_t done) {

@@ -17,8 +17,8 @@ namespace {
 constexpr int64_t max_registers_row = 128;  // floats; wider rows stay in memory
 constexpr int prefetch_distance = 6;        // samples
 
-// A square that comes from a difference: rounding may take it below zero.
-inline float positive(float x) { return x > 0 ? x : 0; }
+// A square that comes from a difference: rounding may take it below zero. NaN stays, to be found after the epoch.
+inline float positive(float x) { return x < 0 ? 0 : x; }
 
 // Vectors in a row: N where it is known to the compiler, else read from the step.
 template <class LossFn, int N>
@@ -41,7 +41,7 @@ double block(const Block& b, const Step& step) {
         do {
             vf* const q = reinterpret_cast<vf*>(b.items + static_cast<int64_t>(s->item) * step.width);
             RowState& item_state = b.item_states[s->item];
-            if (s + prefetch_distance < end) {
+            if (end - s > prefetch_distance) {
                 const int64_t ahead = s[prefetch_distance].item;
                 const char* row = reinterpret_cast<const char*>(b.items + ahead * step.width);
                 for (int64_t line = 0; line < n * W / 16; ++line) __builtin_prefetch(row + 64 * line, 1);

@@ -36,9 +36,12 @@ public:
 private:
     void cut() {
         if (hits_.size() <= k_ || k_ == 0 || !std::isfinite(error_)) return;
-        const auto better = [](const kernels::Hit& x, const kernels::Hit& y) { return x.score > y.score; };
+        const auto better = [](const kernels::Hit& x, const kernels::Hit& y) {
+            return x.score > y.score || (x.score == y.score && x.row < y.row);
+        };
         std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(k_) - 1, hits_.end(), better);
         threshold_ = rounded_down(hits_[k_ - 1].score - 2 * error_);
+        if (error_ == 0) return hits_.resize(k_);  // exact scores: no need to keep ties, which may be all
         hits_.erase(
             std::remove_if(hits_.begin(), hits_.end(), [&](const kernels::Hit& h) { return h.score < threshold_; }),
             hits_.end());

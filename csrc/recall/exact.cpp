@@ -66,6 +66,7 @@ Exact::Exact(const float* rows, int64_t n, int64_t width, const float* offsets, 
 // the factor 1.01. Where |S| or a sum of the scan may leave the range of fp32, no bound holds.
 double Exact::error(double query_norm) const {
     const bool ip = items_.metric == Metric::ip;
+    if (ip && query_norm == 0) return 0;  // a score is its offset, which both have as it is
     const double u = 0x1p-24, m = static_cast<double>(items_.width);
     const double product = query_norm * max_norm_, reach = query_norm + max_norm_;
     const double largest = ip ? product + max_offset_ : reach * reach;

@@ -1,9 +1,7 @@
 #include "train/grid.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -103,7 +101,8 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
     // A stable counting sort by block: each part of the triples counts, then writes behind the parts before it. The
     // result does not depend on the number of parts.
     const int64_t blocks = static_cast<int64_t>(users_.stripes()) * items_.stripes();
-    const int64_t parts = std::max<int64_t>(1, threads), part_size = std::max<int64_t>(1, ceil_div(t.n, parts));
+    const int64_t parts = std::clamp<int64_t>(t.n / blocks, 1, threads),
+                  part_size = std::max<int64_t>(1, ceil_div(t.n, parts));
     const auto block_of = [&](int64_t i) {
         return block(user.stripe[static_cast<size_t>(t.users[i])], item.stripe[static_cast<size_t>(t.items[i])]);
     };
@@ -129,13 +128,17 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
     });
 
     // Inside a block: by user, the order of the triples kept.
-    parallel::run(threads, [&, next = std::make_shared<std::atomic<int64_t>>(0)](int) {
-        std::vector<int32_t> place;
+    parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
+        const auto n_rows = static_cast<size_t>(users_.cuts[static_cast<size_t>(stripe) + 1] -
+                                                users_.cuts[static_cast<size_t>(stripe)]);
+        std::vector<int64_t> place;
         std::vector<kernels::Sample> copy;
-        for (int64_t b; (b = next->fetch_add(1)) < blocks;) {
+        for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
+            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe);
+            if (size(b) < 2) continue;
             kernels::Sample* const first = samples_.data() + offsets_[static_cast<size_t>(b)];
             copy.assign(first, first + size(b));
-            place.assign(max_stripe_rows + 1, 0);
+            place.assign(n_rows + 1, 0);
             for (const kernels::Sample& s : copy) ++place[s.user + 1u];
             std::partial_sum(place.begin(), place.end(), place.begin());
             for (const kernels::Sample& s : copy) first[place[s.user]++] = s;

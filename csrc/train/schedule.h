@@ -17,8 +17,8 @@ struct Task {
 // shuffled by (seed, epoch).
 std::vector<Task> rounds(int32_t user_stripes, int32_t item_stripes, uint64_t seed, uint32_t epoch);
 
-// Calls work(task) for every task. poll() is called by the calling thread about ten times a second; an exception of
-// either stops the run and is rethrown.
+// Calls work(task) for every task. poll() is called by the calling thread, between its tasks, up to ten times a second;
+// an exception of either stops the run and is rethrown.
 void run(const std::vector<Task>& tasks, int threads, const std::function<void(const Task&)>& work,
          const std::function<void()>& poll);
 

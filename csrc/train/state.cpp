@@ -42,7 +42,8 @@ bool Side::finite(int threads) const {
         // x - x is 0 for every finite x and NaN for the others.
         float sum = 0;
         for (const float* x = row(begin); x != row(end); ++x) sum += *x - *x;
-        for (int64_t r = begin; r < end; ++r) sum += states[r].bias - states[r].bias;
+        for (int64_t r = begin; r < end; ++r)
+            for (const float x : {states[r].bias, states[r].factor_step, states[r].bias_step}) sum += x - x;
         if (!(sum == 0)) all.store(false, std::memory_order_relaxed);
     });
     return all;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "recall/candidates.h"
 #include "support.h"
 
 namespace mcfast::test {
@@ -136,6 +137,14 @@ TEST(Exact, OverflowInsideASumHidesNothing) {
         EXPECT_EQ(row, 599);
         EXPECT_NEAR(score, 1e30f, 1e24f);
     }
+}
+
+TEST(Candidates, OfExactScoresNoMoreThanTheBestAreKept) {
+    recall::Candidates candidates(7, 0);
+    for (int32_t row = 0; row < 100000; ++row) candidates.add({row, 1.5f});
+    const std::vector<kernels::Hit>& left = candidates.finish();
+    ASSERT_EQ(left.size(), 7u);
+    for (const kernels::Hit& hit : left) EXPECT_LT(hit.row, 7);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <stdexcept>
 
 #include "support.h"
@@ -189,6 +190,20 @@ TEST(Trainer, FlushToZeroEndsWithTheEpoch) {
     Trainer trainer(data.triples(), options(8, true));
     for (const int threads : {1, 2}) trainer.epoch(1, 0.1f, threads, no_poll);
     EXPECT_GT(denormal(), 0);
+}
+
+TEST(Side, IsFiniteOnlyIfEveryStateIs) {
+    const int32_t position = 0;
+    const int64_t count = 1;
+    for (float kernels::RowState::*part :
+         {&kernels::RowState::factor_step, &kernels::RowState::bias_step, &kernels::RowState::bias})
+        for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+            train::Side side(1, 16);
+            side.initialise(&position, &count, 4, 0, 1, 0, Stream::user_factors, 1);
+            EXPECT_TRUE(side.finite(1));
+            side.states[0].*part = bad;
+            EXPECT_FALSE(side.finite(1));
+        }
 }
 
 }  // namespace
