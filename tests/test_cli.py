@@ -168,7 +168,10 @@ def test_help_tells_the_defaults_of_the_functions(run):
 
 ERRORS = {
     "no such file": (["fit", "none.csv", "--out", "x"], "none.csv: does not exist"),
-    "no such column": (["fit", "train.csv", "--out", "x", "--user", "who"], "no column 'who', there are 'userId',"),
+    "no such column": (
+        ["fit", "train.csv", "--out", "x", "--user", "who"],
+        "user: got 'who', expected one of the columns of train.csv: 'userId',",
+    ),
     "nowhere to write": (["fit", "none.csv", "--out", "no/such/place"], "no/such does not exist"),
     "in the way": (["fit", "none.csv", "--out", "."], "not empty"),
     "out of range": (["fit", "train.csv", "--out", "x", *COLUMNS, "--factors", "0"], "factors: got 0, expected"),

@@ -114,7 +114,11 @@ def test_files(tmp_path, suffix):
         ({}, ValueError, "event, actions: got neither, expected one of them"),
         ({"event": "action", "actions": ["click"]}, ValueError, "event, actions: got both"),
         ({"event": "action"}, ValueError, "column 'action': got the actions 'hate', expected those .*'click', 'like'"),
-        ({"event": "what"}, ValueError, "no column 'what', there are 'user', 'item', 'action', 'at'"),
+        (
+            {"event": "what"},
+            ValueError,
+            "got 'what', expected one of the columns of .*: 'user', 'item', 'action', 'at'",
+        ),
         ({"event": "action", "ignore": ["hate", "click"]}, ValueError, "source: got no events"),
         ({"event": "action", "points": {"hate": np.nan, "click": 1}}, ValueError, r"points\['hate'\]: got nan"),
         ({"event": "action", "points": {"hate": "1"}}, TypeError, r"points\['hate'\]: got '1'"),

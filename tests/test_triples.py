@@ -257,7 +257,11 @@ def test_paths(tmp_path):
         (np.zeros((2, 2)), ValueError, r"triples: got an array of shape \(2, 2\)"),
         (np.array([[1.5, 2, 3]]), ValueError, "users: got 1.5 in row 0, expected whole numbers"),
         (np.array([[1, np.nan, 3]]), ValueError, "items: got nan in row 0"),
-        (pd.DataFrame({"user": [1], "score": [2]}), ValueError, "no column 'item', there are 'user', 'score'"),
+        (
+            pd.DataFrame({"user": [1], "score": [2]}),
+            ValueError,
+            "item: got 'item', expected one of the columns of the table: 'user', 'score'",
+        ),
         (pd.DataFrame({"user": [1.0], "item": [1], "score": [2]}), TypeError, "users of triples: got values of dtype"),
         ("no/such.csv", FileNotFoundError, "no/such.csv: does not exist"),
     ],

@@ -30,10 +30,9 @@ std::atomic<const Set*> chosen{nullptr};
 const Set* named(const char* name, const char* what) {
     const Set* set = find(name);
     if (set && set->supported()) return set;
-    std::string message =
-        std::string(what) + (set ? ": this machine lacks '" : ": no instruction set '") + name + "'; it has";
+    std::string message = std::string(what) + ": got '" + name + "', expected what this machine has: ";
     for (const Set& other : all)
-        if (other.supported()) message += std::string(" '") + other.name + "'";
+        if (other.supported()) message += std::string(&other == all ? "'" : ", '") + other.name + "'";
     throw std::invalid_argument(message);
 }
 

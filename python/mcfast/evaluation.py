@@ -77,7 +77,7 @@ def evaluate(
     limit = None if relevant is None else checks.real(relevant, "relevant")
     workers = checks.thread_count(threads)
 
-    data = as_triples(test, threads=workers)
+    data = as_triples(test, threads=workers, name="test")
     users = model.users.rows(data.user_ids.values, "test", "skip")[data.users]
     items = model.items.rows(data.item_ids.values, "test", "skip")[data.items]
     unknown = (users < 0) | (items < 0)
@@ -123,7 +123,7 @@ def _ranking(model: Model, users: Rows, items: Rows, protocol: _Protocol) -> dic
         for start in range(0, len(rows), BATCH):
             part = slice(start, min(start + BATCH, len(rows)))
             found, _, _ = model.ranker.search(
-                model.user_rows, rows[part], cuts[-1], seen, None, threads, progress=False
+                model.user_rows, rows[part], min(cuts[-1], model.n_items), seen, None, threads, progress=False
             )
             own = indptr[start : part.stop + 1]
             measured = _core.ranking_measures(

@@ -25,6 +25,7 @@ _ARROW = {".arrow", ".feather", ".ipc"}
 _TABS = {".tsv", ".tab"}
 _SEGMENT = 4 << 20  # bytes of text a thread
 _NO_NUMBER = re.compile(r"column #(\d+): .*conversion error to float: invalid value '(.*)'", re.DOTALL)
+_ARGUMENTS = {"users": "user", "items": "item", "scores": "score", "times": "time"}  # that name a role's column
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
 
@@ -84,7 +85,7 @@ def read(
     """
     names, load = _open(source, separator, header, threads)
     chosen = {
-        role: _resolve(column, names, source)
+        role: _resolve(_ARGUMENTS.get(role, role), column, names, source)
         for role, column in wanted.items()
         if role not in optional or column in names
     }
@@ -126,13 +127,14 @@ def _open(source: Any, separator: str | None, header: bool, threads: int) -> tup
     return names, lambda chosen, _: {role: source[name] for role, name in chosen.items()}
 
 
-def _resolve(column: Column, names: list[Any], source: Any) -> Any:
+def _resolve(argument: str, column: Column, names: list[Any], source: Any) -> Any:
     if column in names:
         return column
     if isinstance(column, int) and 0 <= column < len(names):
         return names[column]
     where = str(source) if isinstance(source, str | os.PathLike) else "the table"
-    raise ValueError(f"{where}: no column {column!r}, there are {', '.join(map(repr, names))}")
+    there = ", ".join(map(repr, names))
+    raise ValueError(message(argument, repr(column), f"one of the columns of {where}: {there}"))
 
 
 def _distinct(chosen: Mapping[str, Any]) -> list[Any]:
