@@ -205,3 +205,24 @@ def test_a_suffix_may_be_written_in_capitals(tmp_path):
     path = tmp_path / "A.TSV"
     path.write_text("user\titem\tscore\n1\t2\t3\n")
     assert len(read_triples(path)) == 1
+
+
+@pytest.mark.parametrize("separator", [",", "::"])
+@pytest.mark.parametrize("header", [True, False])
+def test_ids_of_text_come_back_as_they_were(tmp_path, separator, header):
+    path = tmp_path / "a.csv"
+    rows = [("007", "10", "0.5"), ("7", "0", "05"), ("+7", "-3", "1")]
+    lines = [("user", "item", "score")] * header + rows
+    path.write_text("".join(separator.join(line) + "\n" for line in lines))
+    triples = read_triples(path, separator=separator, header=header)
+    assert triples.user_ids.values.tolist() == ["007", "7", "+7"]
+    assert triples.item_ids.values.tolist() == [10, 0, -3]  # these are integers, whatever the others are
+    assert triples.scores.tolist() == [0.5, 5, 1]
+
+
+def test_an_id_with_a_leading_zero_is_found_in_any_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_SEGMENT", 1000)
+    path = tmp_path / "a.csv"
+    users = [*map(str, range(1, 2000)), "0012"]
+    path.write_text("user,item,score\n" + "".join(f"{user},1,1\n" for user in users))
+    assert read_triples(path).user_ids.values.tolist() == users

@@ -25,6 +25,7 @@ _ARROW = {".arrow", ".feather", ".ipc"}
 _TABS = {".tsv", ".tab"}
 _SEGMENT = 4 << 20  # bytes of text a thread
 _NO_NUMBER = re.compile(r"column #(\d+): .*conversion error to float: invalid value '(.*)'", re.DOTALL)
+_IDS = ("users", "items")
 _ARGUMENTS = {"users": "user", "items": "item", "scores": "score", "times": "time"}  # that name a role's column
 _STAND_IN = "\x1f"  # for a separator of several characters; the "unit separator", which no id has
 
@@ -149,7 +150,7 @@ def _open_array(source: AnyArray) -> tuple[list[Any], Load]:
     def load(chosen: dict[str, Any], _: tuple[str, ...]) -> dict[str, Any]:
         given = {role: source[:, place] for role, place in chosen.items()}
         if source.dtype.kind == "f":
-            for role in ("users", "items"):
+            for role in _IDS:
                 given[role] = whole(given[role], role, "whole numbers as ids")
         return given
 
@@ -199,10 +200,16 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
         import pyarrow as pa
         import pyarrow.csv as pa_csv
 
-        def parse(size: int) -> Any:
+        ids = {chosen[role] for role in _IDS if role in chosen}
+
+        def parse(size: int, as_text: bool = False) -> Any:
             types = {chosen[role]: pa.float32() for role in numbers if role in chosen}
+            if as_text:
+                types |= dict.fromkeys(ids, pa.string())
             parts: list[Any] = []
             for segment in _segments(path, separator, size):
+                if not as_text and _has_padded_number(segment, delimiter):
+                    return _as_integers(parse(size, as_text=True), ids)
                 part = pa_csv.read_csv(
                     pa.BufferReader(segment),
                     pa_csv.ReadOptions(
@@ -223,6 +230,32 @@ def _open_text(path: Path, separator: str | None, header: bool, threads: int) ->
         return {role: table.column(name) for role, name in chosen.items()}
 
     return names, load
+
+
+def _has_padded_number(segment: bytes, delimiter: str) -> bool:
+    """Whether a field may begin with a zero before a digit, or with a plus: as an integer it would lose that."""
+    text = np.frombuffer(segment, np.uint8)
+    before, first, after = text[:-2], text[1:-1], text[2:]
+    begins = (before == ord(delimiter)) | (before <= ord("\r")) | (before == ord('"'))
+    padded = (first == ord("0")) & (after - ord("0") < 10) | (
+        first == ord("+")
+    )  # bytes wrap: what is no digit is large
+    return bool((begins & padded).any()) or segment[:1] == b"+" or (segment[:1] == b"0" and segment[1:2].isdigit())
+
+
+def _as_integers(table: Any, ids: Collection[str]) -> Any:
+    """Return the columns of ids that were read as text as integers where that changes none of them."""
+    import pyarrow as pa
+
+    for name in ids:
+        text = table[name]
+        try:
+            numbers = text.cast(pa.int64())
+        except pa.ArrowInvalid:
+            continue
+        if numbers.cast(pa.string()).equals(text):
+            table = table.set_column(table.schema.get_field_index(name), name, numbers)
+    return table
 
 
 def _segments(path: Path, separator: str, size: int) -> Iterator[bytes]:
