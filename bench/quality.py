@@ -28,9 +28,14 @@ def main() -> None:
     print("| data | test RMSE | MAE | settings, picked on 5% of the training part |\n|---|---|---|---|")
     triples = mcfast.datasets.movielens_100k().triples
     row("MovieLens-100K, 90:10, mean of seeds 0..4", [triples.split_random(0.1, seed=seed) for seed in SEEDS])
-    folder = Path(os.environ.get("MCFAST_DATA") or Path(__file__).parents[2] / "shared" / "data") / "ml-1m"
+    folder = data_folder()
     if folder.is_dir():
         row("MovieLens-1M, the split of moviedata.mat", [movielens_1m(folder / "moviedata.mat")])
+
+
+def data_folder() -> Path:
+    """Return where MovieLens-1M would be."""
+    return Path(os.environ.get("MCFAST_DATA") or Path(__file__).parents[2] / "shared" / "data") / "ml-1m"
 
 
 def row(name: str, splits: Sequence[Split]) -> None:
