@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import datasets, recall
+from . import datasets, recall, store
 from ._core import build_info
 from .baselines import popularity
 from .data.events import score_events
@@ -11,6 +11,7 @@ from .data.readers import read_triples
 from .data.triples import Triples
 from .epochs import Epoch
 from .errors import (
+    BusyError,
     CorruptError,
     DivergenceError,
     FormatError,
@@ -22,11 +23,13 @@ from .evaluation import evaluate
 from .model import Model
 from .model_files import load
 from .ranking import Recommendations
+from .snapshot import Recalled, RecalledMany, Recaller, VersionInfo, open, prune, publish, rollback, versions
 from .training import fit
 
 __version__: str = build_info()["version"]
 
 __all__ = [
+    "BusyError",
     "CorruptError",
     "DivergenceError",
     "Epoch",
@@ -35,16 +38,26 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "NewerFormatError",
+    "Recalled",
+    "RecalledMany",
+    "Recaller",
     "Recommendations",
     "Triples",
     "UnknownIdError",
+    "VersionInfo",
     "build_info",
     "datasets",
     "evaluate",
     "fit",
     "load",
+    "open",
     "popularity",
+    "prune",
+    "publish",
     "read_triples",
     "recall",
+    "rollback",
     "score_events",
+    "store",
+    "versions",
 ]

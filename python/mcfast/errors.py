@@ -23,6 +23,10 @@ class DivergenceError(ArithmeticError):
     """Training left the range of finite numbers, also at half the step."""
 
 
+class BusyError(RuntimeError):
+    """Another process publishes, rolls back or prunes in the same folder, and waiting was not wanted."""
+
+
 class RecallWarning(UserWarning):
     """An approximate index did not reach the recall that was asked for, and answers exactly instead."""
 

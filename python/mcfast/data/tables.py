@@ -93,6 +93,11 @@ def read(
     return load(chosen, numbers)
 
 
+def names(source: Any) -> list[Any]:
+    """Return the names of the columns of a table, which may be a path; raises as `read` does."""
+    return _open(source, None, True, 1)[0]
+
+
 Load = Callable[[dict[str, Any], tuple[str, ...]], dict[str, Any]]
 
 

@@ -31,6 +31,7 @@ class HnswlibIndex(Index):
     """A graph, or None where it would find too little, and the exact index that stands behind it."""
 
     backend = "hnswlib"
+    approximate = True
 
     def __init__(self, items: Items, graph: Graph | None, about: dict[str, Any], threads: int) -> None:
         super().__init__(items)
@@ -45,6 +46,11 @@ class HnswlibIndex(Index):
         if self._made is None:
             self._made = ExactIndex(self._items, self._threads)
         return self._made
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every answer is exact: the graph found too little, and does not serve."""
+        return self._graph is None
 
     @property
     def memory(self) -> int:

@@ -36,6 +36,7 @@ class Index(ABC):
     """
 
     backend: ClassVar[str]
+    approximate: ClassVar[bool] = False  # takes the options `recall` and `queries`
 
     def __init__(self, items: Items) -> None:
         self._items = items
@@ -54,6 +55,11 @@ class Index(ABC):
     def metric(self) -> str:
         """How items are compared: "ip", "cosine" or "l2"."""
         return self._items.metric
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every answer is exact."""
+        return True
 
     @property
     def memory(self) -> int:
@@ -103,6 +109,10 @@ class Index(ABC):
         filters = Filter.checked(exclude, allow, len(prepared), self.size)
         rows, scores = self._search(prepared, k, filters, checks.thread_count(threads))
         return (rows[0], scores[0]) if np.ndim(queries) == 1 else (rows, scores)
+
+    def search_checked(self, queries: Any, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        """Search for rows of queries, as `search` does, where `k` and the filters need no check any more."""
+        return self._search(self._items.queries(queries), k, filters, threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a directory, or replace the index that stands there, in one step.

@@ -181,6 +181,15 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
         n values.
     """
     n = len(records)
+    if n == 1 and records[0] is not None:
+        value = decode(records[0], long.get(0, b""))
+        return Values(
+            value.vector[None].copy(),
+            np.array([value.bias], np.float32),
+            np.array([0, len(value.seen)], np.int64),
+            value.seen,
+            np.ones(1, np.bool_),
+        )
     present = [record for record in records if record is not None]
     if not present:
         nothing = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(n, np.bool_)

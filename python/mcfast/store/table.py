@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -93,6 +93,10 @@ class Table:
             As `get` does.
         """
         encoded, long = keys.encode_many(ids, "ids")
+        return self.get_encoded(encoded, long)
+
+    def get_encoded(self, encoded: list[bytes], long: Mapping[int, bytes]) -> Values:
+        """Return the values of keys, as `keys.encode_many` gives them; as `get_many` does."""
         records = self._backend.get_many(encoded)
         width = (self.width or 0) if records.count(None) == len(records) else 0
         return record.decode_many(records, width, long)

@@ -1,0 +1,145 @@
+"""One published version: what serving needs of a model, in a folder that never changes."""
+
+from __future__ import annotations
+
+import datetime
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core, files, recall, store
+from ..data.attributes import Attributes, write_attributes
+from ..data.ids import Ids
+from ..errors import CorruptError
+from ..model import Model
+
+KIND = files.Kind("mcfast-version", 1)
+INDEX = "index"
+CHECKED = 64  # users that a new version is tried with
+
+Int32 = npt.NDArray[np.int32]
+
+
+def write(
+    path: Path,
+    number: int,
+    model: Model,
+    index: recall.Index,
+    backend: str,
+    tables: Mapping[str, Any],
+    users: Int32,
+) -> None:
+    """Write a version of a model.
+
+    Parameters
+    ----------
+    path : Path
+        The folder, which does not exist.
+    number : int
+        Of the version.
+    model : Model
+        What is published.
+    index : Index
+        Of its items.
+    backend : str
+        The key-value backend for its users.
+    tables : mapping of str to pyarrow.Table
+        Attributes of "users" and "items", where they were given.
+    users : numpy.ndarray
+        int32, the rows of the users that are published.
+    """
+    counts = model.seen.item_counts(model.n_items)
+    fields = {
+        "number": number,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "written_by": f"mcfast {_core.build_info()['version']}",
+        "users": len(users),
+        "items": model.n_items,
+        "factors": model.factors,
+        "mean": model.mean,
+        "integer_users": model.users.is_integer,
+        "store": backend,
+        "index": index.info,
+        "parameters": model.parameters,
+        "metrics": model.metrics,
+    }
+    # The most popular first; where nobody has seen anything, those with the largest biases.
+    popular = np.lexsort((np.arange(model.n_items), -model.item_biases, -counts)).astype(np.int32)
+    arrays: dict[str, files.AnyArray] = {"popular_rows": popular, "popular_counts": counts[popular]}
+    arrays |= model.items.arrays("item")
+
+    def write_users(file: Path) -> None:
+        seen = model.seen.select(users)
+        ids = model.users.take(users)
+        rows = seen.indptr, seen.rows
+        store.build(backend, file, ids, model.user_factors[users], model.user_biases[users], rows).close()
+
+    blobs: dict[str, Callable[[Path], object]] = {"table": write_users}
+    blobs |= {name: partial(write_attributes, table) for name, table in tables.items()}
+    files.write(path, KIND, fields, arrays, blobs)
+    index.save(path / INDEX)
+
+
+class Version:
+    """A version, opened for reading. What it holds of the system is let go with the last reference to it.
+
+    Attributes
+    ----------
+    number : int
+    info : dict
+        The fields of the manifest.
+    mean : float
+    integer_users : bool
+        Whether the ids of users are integers.
+    table : Table
+        id of a user -> vector, bias, rows of the items seen.
+    index : Index
+    items : Ids
+    popular_rows, popular_counts : numpy.ndarray
+        int32 and int64: all items, the most popular first, and how many users met them.
+    user_attributes, item_attributes : Attributes
+    """
+
+    def __init__(self, path: Path, number: int, *, verify: bool, threads: int | None) -> None:
+        read = files.read(path, KIND, verify=verify)
+        self.number = number
+        self.info = read.fields
+        self.mean = float(read.fields["mean"])
+        self.integer_users = bool(read.fields["integer_users"])
+        self.items = Ids.from_arrays("item", read.arrays)
+        self.items.rows(self.items.values[:1])  # prepares the search for ids
+        self.popular_rows, self.popular_counts = read.arrays["popular_rows"], read.arrays["popular_counts"]
+        self.user_attributes, self.item_attributes = (Attributes(read.blobs.get(name)) for name in ("users", "items"))
+        self.index = recall.load(path / INDEX, verify=verify, threads=threads)
+        if self.index.size != len(self.items) or self.index.dimension != read.fields["factors"]:
+            raise CorruptError(
+                f"{path}: its index has {self.index.size} items of {self.index.dimension} factors, "
+                f"expected {len(self.items)} of {read.fields['factors']}"
+            )
+        self.table = store.open(read.fields["store"], read.blobs["table"], readonly=True)
+        weakref.finalize(self, self.table.close)
+
+    def try_out(self, model: Model | None = None) -> None:
+        """Answer queries of some users; raise CorruptError unless the answers are those of the model, if one is given.
+
+        Parameters
+        ----------
+        model : Model, optional
+            What was published; without, the answers need only be scores.
+        """
+        ids, values = next(self.table.iterate(CHECKED), ([], None))
+        if values is None or not len(self.items):
+            return
+        rows, scores = self.index.search(values.vectors, min(10, len(self.items)))
+        scores = scores + (self.mean + values.biases)[:, None]
+        good = bool(np.isfinite(scores).all() and (rows >= 0).all())
+        if good and model is not None:
+            expected = model.predict(np.repeat(np.array(ids), rows.shape[1]), self.items.take(rows.ravel()))
+            good = np.allclose(scores.ravel(), expected, rtol=1e-5, atol=1e-5)
+        if not good:
+            raise CorruptError(f"version {self.number} does not answer as its model does; it is not served")
