@@ -80,6 +80,13 @@ class Values(NamedTuple):
     seen_rows: Int32
     found: npt.NDArray[np.bool_]
 
+    @classmethod
+    def of_one(cls, value: Value) -> Values:
+        """Return the value of one id as arrays."""
+        indptr = np.array([0, len(value.seen)], np.int64)
+        biases = np.array([value.bias], np.float32)
+        return cls(value.vector[None].copy(), biases, indptr, value.seen, np.ones(1, np.bool_))
+
 
 def take_rows(indptr: Int64, rows: Int32, order: Int64) -> tuple[Int64, Int32]:
     """Return the lists of a CSR matrix at the positions `order`, as CSR."""
@@ -181,15 +188,6 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
         n values.
     """
     n = len(records)
-    if n == 1 and records[0] is not None:
-        value = decode(records[0], long.get(0, b""))
-        return Values(
-            value.vector[None].copy(),
-            np.array([value.bias], np.float32),
-            np.array([0, len(value.seen)], np.int64),
-            value.seen,
-            np.ones(1, np.bool_),
-        )
     present = [record for record in records if record is not None]
     if not present:
         nothing = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(n, np.bool_)

@@ -98,6 +98,8 @@ class Table:
     def get_encoded(self, encoded: list[bytes], long: Mapping[int, bytes]) -> Values:
         """Return the values of keys, as `keys.encode_many` gives them; as `get_many` does."""
         records = self._backend.get_many(encoded)
+        if len(records) == 1 and records[0] is not None:  # several times faster, and what a server asks most
+            return Values.of_one(record.decode(records[0], long.get(0, b"")))
         width = (self.width or 0) if records.count(None) == len(records) else 0
         return record.decode_many(records, width, long)
 
