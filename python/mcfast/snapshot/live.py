@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..checks import message
 from ..data.ids import Ids, Rows
 from ..errors import CorruptError, NewerFormatError
 from ..store import keys, record
@@ -148,7 +149,11 @@ class Live:
         """Write an item."""
         key, long = item
         data = _record(vector, bias, long)
-        value = _ITEM.pack(version, len(data)) + data + _json(attributes)
+        try:
+            text = _json(attributes)
+        except (TypeError, ValueError) as error:
+            raise TypeError(message("attributes", str(error), "names and values that JSON has")) from None
+        value = _ITEM.pack(version, len(data)) + data + text
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
             transaction.put(key, value, db=tables["items"])

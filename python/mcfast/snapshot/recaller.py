@@ -86,7 +86,9 @@ class Recaller:
         TypeError, ValueError
             An argument has a wrong type or range. Ids of users are all integers or all strings, as in the model.
         """
-        found = self.recall_many([user], k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, threads=threads)
+        key, long = keys.encode(user, "user")
+        encoded = [key], {0: long} if long else {}
+        found = self._recall("user", encoded, k, exclude_seen, exclude, allow, checks.integer(threads, "threads", 1))
         n = found.counts[0]
         return Recalled(found.ids[0, :n], found.scores[0, :n], found.sources[0], found.version)
 
@@ -121,19 +123,8 @@ class Recaller:
         TypeError, ValueError
             As in `recall`.
         """
-        k = checks.integer(k, "k", 1)
-        exclude_seen = checks.flag(exclude_seen, "exclude_seen")
-        workers = checks.thread_count(threads)
-        asked, long = keys.encode_many(users, "users")
-        excluded, allowed = (None if x is None else _decoded(x, n) for x, n in ((exclude, "exclude"), (allow, "allow")))
-
-        def answer(version: Version) -> RecalledMany:
-            _check_kind(asked, "users", version.integer_users, version.info["users"])
-            queries = Queries(version, self._live, asked, long)
-            catalogue = self._catalogue_of(version, queries.items_changed)
-            return queries.answer(catalogue, min(k, len(catalogue)), exclude_seen, excluded, allowed, workers)
-
-        return self._with_version(answer)
+        encoded = keys.encode_many(users, "users")
+        return self._recall("users", encoded, k, exclude_seen, exclude, allow, checks.thread_count(threads))
 
     def record(self, user: Id, items: Any, scores: Any = None) -> None:
         """Record that a user has met items: they are seen from now on, in every process, through every publish.
@@ -306,6 +297,29 @@ class Recaller:
         if opened is None:
             raise ValueError("the recaller is closed")
         return opened
+
+    def _recall(
+        self,
+        name: str,
+        encoded: tuple[list[bytes], dict[int, bytes]],
+        k: int,
+        exclude_seen: bool,
+        exclude: Any,
+        allow: Any,
+        threads: int,
+    ) -> RecalledMany:
+        k = checks.integer(k, "k", 1)
+        exclude_seen = checks.flag(exclude_seen, "exclude_seen")
+        excluded = None if exclude is None else _decoded(exclude, "exclude")
+        allowed = None if allow is None else _decoded(allow, "allow")
+
+        def answer(version: Version) -> RecalledMany:
+            _check_kind(encoded[0], name, version.integer_users, version.info["users"])
+            queries = Queries(version, self._live, *encoded)
+            catalogue = self._catalogue_of(version, queries.items_changed)
+            return queries.answer(catalogue, min(k, len(catalogue)), exclude_seen, excluded, allowed, threads)
+
+        return self._with_version(answer)
 
     def _open_current(self) -> Version:
         while True:
