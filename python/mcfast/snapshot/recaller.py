@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -147,8 +147,8 @@ class Recaller:
         """
         version = self._version
         encoded = self._encoded_user(user, version)
-        met = _decoded(items, "items")
-        _check_kind([keys.encode(id, "items")[0] for id in met], "items", version.items.is_integer, len(version.items))
+        met = keys.normalized(items, "items")
+        keys.check_kind(keys.encode_many(met, "items")[0], "items", version.items.is_integer, len(version.items))
         worth = [None] * len(met) if scores is None else checks.floats(scores, "scores", (len(met),)).tolist()
         self._live.record(encoded, dict(zip(met, worth, strict=True)))
 
@@ -214,7 +214,7 @@ class Recaller:
         """
         opened = self._version
         encoded = keys.encode(item, "item")
-        _check_kind([encoded[0]], "item", opened.items.is_integer, len(opened.items))
+        keys.check_kind([encoded[0]], "item", opened.items.is_integer, len(opened.items))
         if not isinstance(attributes, dict | None):
             raise TypeError(checks.message("attributes", attributes, "a dict"))
         bias = checks.real(bias, "bias")
@@ -310,11 +310,11 @@ class Recaller:
     ) -> RecalledMany:
         k = checks.integer(k, "k", 1)
         exclude_seen = checks.flag(exclude_seen, "exclude_seen")
-        excluded = None if exclude is None else _decoded(exclude, "exclude")
-        allowed = None if allow is None else _decoded(allow, "allow")
+        excluded = None if exclude is None else keys.normalized(exclude, "exclude")
+        allowed = None if allow is None else keys.normalized(allow, "allow")
 
         def answer(version: Version) -> RecalledMany:
-            _check_kind(encoded[0], name, version.integer_users, version.info["users"])
+            keys.check_kind(encoded[0], name, version.integer_users, version.info["users"])
             queries = Queries(version, self._live, *encoded)
             catalogue = self._catalogue_of(version, queries.items_changed)
             return queries.answer(catalogue, min(k, len(catalogue)), exclude_seen, excluded, allowed, threads)
@@ -350,7 +350,7 @@ class Recaller:
 
     def _encoded_user(self, user: Id, version: Version) -> tuple[bytes, bytes]:
         encoded = keys.encode(user, "user")
-        _check_kind([encoded[0]], "user", version.integer_users, version.info["users"])
+        keys.check_kind([encoded[0]], "user", version.integer_users, version.info["users"])
         return encoded
 
     @staticmethod
@@ -389,16 +389,3 @@ def open(root: str | os.PathLike[str], *, verify: bool = True, threads: int | No
         A newer mcfast wrote it.
     """
     return Recaller(root, verify=checks.flag(verify, "verify"), threads=threads)
-
-
-def _decoded(ids: Any, name: str) -> list[Id]:
-    """Return ids as Python's own integers and strings, or raise."""
-    encoded, long = keys.encode_many(ids, name)
-    return [keys.decode(key, long.get(i, b"")) for i, key in enumerate(encoded)]
-
-
-def _check_kind(encoded: Sequence[bytes], name: str, integers: bool, n: int) -> None:
-    """Raise TypeError where ids are not all of the kind of the n that the version has."""
-    if n and any((key[:1] == b"i") != integers for key in encoded):
-        kinds = ("a string", "integers") if integers else ("an integer", "strings")
-        raise TypeError(checks.message(name, kinds[0], f"{kinds[1]}, as the ids are"))

@@ -86,6 +86,19 @@ def decode(key: bytes, long: bytes) -> Id:
     return str(key[1:] if key[:1] == b"s" else long, "utf-8")
 
 
+def normalized(ids: Any, name: str) -> list[Id]:
+    """Return ids as Python's own integers and strings; raises as `encode_many` does."""
+    encoded, long = encode_many(ids, name)
+    return [decode(key, long.get(i, b"")) for i, key in enumerate(encoded)]
+
+
+def check_kind(encoded: Iterable[bytes], name: str, integers: bool, n: int) -> None:
+    """Raise TypeError where ids are not all of one kind with n known ones, integers or strings."""
+    if n and any((key[:1] == b"i") != integers for key in encoded):
+        got, expected = ("a string", "integers") if integers else ("an integer", "strings")
+        raise TypeError(message(name, got, f"{expected}, as the ids are"))
+
+
 def _sequence(ids: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]] | Iterable[Id]:
     """Return `ids` as an int64 array where all are integers, otherwise as something to iterate over."""
     if isinstance(ids, str | bytes):
