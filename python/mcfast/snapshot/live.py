@@ -1,14 +1,14 @@
 """What is written online: one LMDB file that all processes share, and that outlives every version.
 
-=================  =================================================================================================
+=================  ================================================================================================
 table              key -> value; keys are those of `store.keys`, numbers little-endian
-=================  =================================================================================================
+=================  ================================================================================================
 ``interactions``   user -> JSON ``[[item, score or null], ...]``, an item once, in the order of its first interaction
-``vectors``        user -> int64 version, record of `store.record`
-``items``          item -> int64 version, uint32 length of the record, record, JSON attributes
+``vectors``        user -> by version (`stamped`): record of `store.record`
+``items``          item -> by version: uint32 length of the record, record, JSON attributes
 ``forgotten``      user -> int64 highest version that must not know the user, -1 for all; the id, if the key is a hash
 ``state``          ``format`` -> "1"; ``items`` -> int64, how often ``items`` has changed
-=================  =================================================================================================
+=================  ================================================================================================
 
 A vector counts only under the version whose space it belongs to. Interactions count always.
 """
@@ -30,10 +30,11 @@ from ..errors import CorruptError, NewerFormatError
 from ..store import keys, record
 from ..store.keys import Id
 from ..store.record import Float32
+from . import stamped
 from .root import Root
 
 if TYPE_CHECKING:
-    from lmdb import Transaction
+    from lmdb import Transaction, _Database
 
     from ..store.lmdb_environment import Tables
 
@@ -42,7 +43,7 @@ FORMAT = b"1"
 TABLES = ("interactions", "vectors", "items", "forgotten", "state")
 ALWAYS = -1
 _NUMBER = struct.Struct("<q")
-_ITEM = struct.Struct("<qI")
+_LENGTH = struct.Struct("<I")
 
 Interactions = dict[Id, float | None]
 
@@ -124,10 +125,10 @@ class Live:
     def put_user(self, user: tuple[bytes, bytes], vector: Float32, bias: float, version: int) -> None:
         """Write a vector of a user."""
         key, long = user
-        value = _NUMBER.pack(version) + _record(vector, bias, long)
+        data = _record(vector, bias, long)
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            transaction.put(key, value, db=tables["vectors"])
+            _put(transaction, tables["vectors"], key, version, data)
             self._remember(transaction, tables, key, long)
 
         self._environment.write(write)
@@ -150,13 +151,12 @@ class Live:
         key, long = item
         data = _record(vector, bias, long)
         try:
-            text = _json(attributes)
+            data = _LENGTH.pack(len(data)) + data + _json(attributes)
         except (TypeError, ValueError) as error:
             raise TypeError(message("attributes", str(error), "names and values that JSON has")) from None
-        value = _ITEM.pack(version, len(data)) + data + text
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            transaction.put(key, value, db=tables["items"])
+            _put(transaction, tables["items"], key, version, data)
             _count(transaction, tables)
 
         self._environment.write(write)
@@ -166,7 +166,8 @@ class Live:
 
         def read(transaction: Transaction[bytes], tables: Tables) -> tuple[list[AddedItem], int]:
             with transaction.cursor(tables["items"]) as cursor:
-                found = [_item(key, value) for key, value in cursor if _NUMBER.unpack_from(value)[0] == version]
+                kept = ((key, stamped.get(value, version)) for key, value in cursor)
+                found = [_item(key, data) for key, data in kept if data is not None]
             return found, _counter(transaction, tables)
 
         return self._environment.read(read)
@@ -177,9 +178,12 @@ class Live:
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
             for name in ("vectors", "items"):
                 with transaction.cursor(tables[name]) as cursor:
-                    old = [key for key, value in cursor if _NUMBER.unpack_from(value)[0] not in versions]
-                for key in old:
-                    transaction.delete(key, db=tables[name])
+                    kept = [(key, value, stamped.only(value, versions)) for key, value in cursor]
+                for key, before, after in kept:
+                    if not after:
+                        transaction.delete(key, db=tables[name])
+                    elif after != before:
+                        transaction.put(key, after, db=tables[name])
             _count(transaction, tables)
 
         self._environment.write(write)
@@ -250,11 +254,13 @@ def _interactions(value: bytes | None) -> Interactions:
 
 
 def _vector(value: bytes | None, version: int) -> record.Value | None:
-    """Return the vector in a value of ``vectors``; None where it belongs to another version."""
-    if value is None or _NUMBER.unpack_from(value)[0] != version:
-        return None
-    data = value[_NUMBER.size :]
-    return record.decode(data, record.long_id(data))
+    """Return the vector in a value of ``vectors``; None where there is none of this version."""
+    data = stamped.get(value, version)
+    return None if data is None else record.decode(data, record.long_id(data))
+
+
+def _put(transaction: Transaction[bytes], table: _Database, key: bytes, version: int, data: bytes) -> None:
+    transaction.put(key, stamped.put(transaction.get(key, None, table), version, data), db=table)
 
 
 def _hides(value: bytes | None, version: int) -> bool:
@@ -264,11 +270,11 @@ def _hides(value: bytes | None, version: int) -> bool:
     return bool(bound == ALWAYS or bound >= version)
 
 
-def _item(key: bytes, value: bytes) -> AddedItem:
-    _, length = _ITEM.unpack_from(value)
-    data = value[_ITEM.size : _ITEM.size + length]
+def _item(key: bytes, kept: bytes) -> AddedItem:
+    end = _LENGTH.size + _LENGTH.unpack_from(kept)[0]
+    data = kept[_LENGTH.size : end]
     long = record.long_id(data)
-    return AddedItem(keys.decode(key, long), record.decode(data, long), json.loads(value[_ITEM.size + length :]))
+    return AddedItem(keys.decode(key, long), record.decode(data, long), json.loads(kept[end:]))
 
 
 def _record(vector: Float32, bias: float, long: bytes) -> bytes:
