@@ -58,7 +58,7 @@ LAYERS = {
     "recall": ({"recall"}, {"common", "data"}),
     "store": ({"store"}, {"common", "data"}),
     "model": (
-        {"model", "model_files", "ranking", "seen", "baselines", "training", "epochs", "evaluation"},
+        {"model", "model_files", "ranking", "seen", "baselines", "training", "epochs", "evaluation", "folding"},
         {"common", "data"},
     ),
     "snapshot": ({"snapshot"}, {"common", "data", "recall", "store", "model"}),

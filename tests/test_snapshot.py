@@ -414,3 +414,44 @@ def shared(tmp_path_factory):
     mcfast.publish(made(), path)
     with mcfast.open(path) as recaller:
         yield recaller, made(), {}
+
+
+def test_publish_folds_in_whom_its_model_does_not_know(recaller, root):
+    old, new = made(), made(9)
+    scored = {3: 4.5, 50: 1.0, 51: 3.0, 999: 2.0}  # 999 is no item of the model
+    recaller.record(777, list(scored), scores=list(scored.values()))
+    recaller.record(776, [3, 4])  # without scores
+    recaller.put_item(500, np.ones(K), attributes={"title": "new"})
+    recaller.put_item(501, np.ones(K))  # of which nothing will be recorded
+    for user, score in ((100, 5.0), (103, 1.0), (100, 4.0)):
+        recaller.record(user, [500], scores=[score])
+    mcfast.publish(new, root)
+    recaller.reload()
+
+    def ridge(factors, residuals):
+        features = np.column_stack([factors.astype(float), np.ones(len(factors))])
+        gram = features.T @ features + 0.05 * len(features) * np.eye(K + 1)
+        return np.linalg.solve(gram, features.T @ residuals)
+
+    rows = [3, 50, 51]
+    user = ridge(new.item_factors[rows], np.array([4.5, 1.0, 3.0]) - 3.5 - new.item_biases[rows])
+    users = [0, 3]
+    item = ridge(new.user_factors[users], np.array([4.0, 1.0]) - 3.5 - new.user_biases[users])
+    found = recaller.recall(777, N_ITEMS + 5)
+    assert found.source == "folded"
+    assert set(range(N_ITEMS)) - set(found.ids.tolist()) == set(rows)
+    expected = (
+        3.5 + user[-1] + np.append(new.item_biases, item[-1]) + np.vstack([new.item_factors, item[:-1]]) @ user[:-1]
+    )
+    np.testing.assert_allclose(
+        found.scores, np.where(found.ids == 500, expected[-1], expected[found.ids % N_ITEMS]), rtol=1e-4, atol=1e-4
+    )
+    assert recaller.item_attributes(500) == {"title": "new"}
+    assert 500 in recaller.recall(101, N_ITEMS + 5).ids
+    assert 500 not in recaller.recall(103, N_ITEMS + 5).ids
+    assert 501 not in recaller.recall(101, N_ITEMS + 5).ids
+    assert recaller.recall(776, 5).source == "popular"
+    mcfast.rollback(root)
+    recaller.reload()
+    assert {500, 501} < set(recaller.recall(101, N_ITEMS + 5).ids.tolist())
+    assert old.n_items == N_ITEMS

@@ -12,7 +12,7 @@ from .. import recall
 from ..recall.filters import Filter
 from ..seen import Seen
 from ..store.keys import Id
-from .live import AddedItem
+from .values import OnlineItem
 from .version import Version
 
 Bool = npt.NDArray[np.bool_]
@@ -28,13 +28,13 @@ class Catalogue:
     ----------
     version : Version
         The version.
-    added : list of AddedItem
+    added : list of OnlineItem
         Items put online in its space.
     changed : int
         How often these have changed, to tell whether there are others by now.
     """
 
-    def __init__(self, version: Version, added: list[AddedItem], changed: int) -> None:
+    def __init__(self, version: Version, added: list[OnlineItem], changed: int) -> None:
         self.version = version
         self.changed = changed
         self._attributes = {item.id: item.attributes for item in added}
@@ -118,7 +118,7 @@ class Catalogue:
         )
 
 
-def _index_of(added: list[AddedItem]) -> recall.Index | None:
+def _index_of(added: list[OnlineItem]) -> recall.Index | None:
     if not added:
         return None
     vectors = np.stack([item.value.vector for item in added])

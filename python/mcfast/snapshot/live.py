@@ -3,7 +3,7 @@
 =================  ================================================================================================
 table              key -> value; keys are those of `store.keys`, numbers little-endian
 =================  ================================================================================================
-``interactions``   user -> JSON ``[[item, score or null], ...]``, an item once, in the order of its first interaction
+``interactions``   user -> JSON ``{"user": id, "items": [[id, score or null], ...]}``, an item once
 ``vectors``        user -> by version (`stamped`): record of `store.record`
 ``items``          item -> by version: uint32 length of the record, record, JSON attributes
 ``forgotten``      user -> int64 highest version that must not know the user, -1 for all; the id, if the key is a hash
@@ -15,23 +15,32 @@ A vector counts only under the version whose space it belongs to. Interactions c
 
 from __future__ import annotations
 
-import json
+import itertools
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import message
 from ..data.ids import Ids, Rows
-from ..errors import CorruptError, NewerFormatError
+from ..errors import NewerFormatError
 from ..store import keys, record
 from ..store.keys import Id
 from ..store.record import Float32
 from . import stamped
 from .root import Root
+from .values import (
+    Interactions,
+    OnlineItem,
+    decode_interactions,
+    decode_item,
+    decode_vector,
+    encode_interactions,
+    encode_item,
+    encode_vector,
+)
 
 if TYPE_CHECKING:
     from lmdb import Transaction, _Database
@@ -42,34 +51,27 @@ FILE = "live.lmdb"
 FORMAT = b"1"
 TABLES = ("interactions", "vectors", "items", "forgotten", "state")
 ALWAYS = -1
+BATCH = 4096  # entries read in one transaction: a long one would keep old pages in the file
 _NUMBER = struct.Struct("<q")
-_LENGTH = struct.Struct("<I")
 
-Interactions = dict[Id, float | None]
+Key = tuple[bytes, bytes]
+"""Of a user or an item: its key, and its id as UTF-8 if the key is a hash."""
 
 
 @dataclass
-class UserOnline:
+class OnlineUser:
     """What is known online of a user, under one version."""
 
     vector: record.Value | None
     interactions: Interactions
-    forgotten: bool  # by the version: it must not use what it holds
+    forgotten: bool  # by the version: what it holds must not be used
 
 
 class Online(NamedTuple):
     """What is known online of some users, all from one state."""
 
-    users: dict[int, UserOnline]  # by place in what was asked; only those of whom something is known
+    users: dict[int, OnlineUser]  # by place in what was asked; only those of whom something is known
     items_changed: int  # how often items have changed
-
-
-class AddedItem(NamedTuple):
-    """An item that was put online."""
-
-    id: Id
-    value: record.Value
-    attributes: dict[str, Any]
 
 
 class Live:
@@ -98,42 +100,68 @@ class Live:
         """Return what is known of users, given by their keys, under a version."""
 
         def read(transaction: Transaction[bytes], tables: Tables) -> Online:
-            found: dict[int, UserOnline] = {}
+            found: dict[int, OnlineUser] = {}
             interactions, vectors, forgotten = (tables[name] for name in ("interactions", "vectors", "forgotten"))
             for i, key in enumerate(users):
                 met = transaction.get(key, None, interactions)
-                vector = transaction.get(key, None, vectors)
+                kept = transaction.get(key, None, vectors)
                 bound = transaction.get(key, None, forgotten)
-                if met is not None or vector is not None or bound is not None:
-                    found[i] = UserOnline(_vector(vector, version), _interactions(met), _hides(bound, version))
+                if met is not None or kept is not None or bound is not None:
+                    data = stamped.get(kept, version)
+                    found[i] = OnlineUser(
+                        None if data is None else decode_vector(data),
+                        {} if met is None else decode_interactions(met)[1],
+                        bound is not None and (_number(bound) == ALWAYS or _number(bound) >= version),
+                    )
             return Online(found, _counter(transaction, tables))
 
         return self._environment.read(read)
 
-    def record(self, user: tuple[bytes, bytes], items: Mapping[Id, float | None]) -> None:
-        """Add interactions of a user, given by key and long id; on the disk when it returns."""
+    def record(self, user: Key, items: Mapping[Id, float | None]) -> None:
+        """Add interactions of a user; on the disk when it returns."""
         key, long = user
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            met = _interactions(transaction.get(key, None, tables["interactions"]))
-            met.update(items)
-            transaction.put(key, _json([[id, score] for id, score in met.items()]), db=tables["interactions"])
-            self._remember(transaction, tables, key, long)
+            value = transaction.get(key, None, tables["interactions"])
+            met = {} if value is None else decode_interactions(value)[1]
+            value = encode_interactions(keys.decode(key, long), met | dict(items))
+            transaction.put(key, value, db=tables["interactions"])
+            self._remember(transaction, tables, user)
 
         self._environment.write(write)
 
-    def put_user(self, user: tuple[bytes, bytes], vector: Float32, bias: float, version: int) -> None:
-        """Write a vector of a user."""
-        key, long = user
-        data = _record(vector, bias, long)
+    def put_user(self, user: Key, vector: Float32, bias: float, version: int) -> None:
+        """Write the vector of a user."""
+        data = encode_vector(vector, bias, user[1])
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            _put(transaction, tables["vectors"], key, version, data)
-            self._remember(transaction, tables, key, long)
+            _put(transaction, tables["vectors"], user[0], version, data)
+            self._remember(transaction, tables, user)
 
         self._environment.write(write)
 
-    def forget(self, user: tuple[bytes, bytes]) -> None:
+    def put_item(self, item: Key, vector: Float32, bias: float, attributes: dict[str, Any], version: int) -> None:
+        """Write an item."""
+        data = encode_item(vector, bias, item[1], attributes)
+
+        def write(transaction: Transaction[bytes], tables: Tables) -> None:
+            _put(transaction, tables["items"], item[0], version, data)
+            _count(transaction, tables)
+
+        self._environment.write(write)
+
+    def put_folded(self, users: Iterable[tuple[Key, bytes]], items: Iterable[tuple[Key, bytes]], version: int) -> None:
+        """Write users and items that were folded in, encoded, all in one step."""
+
+        def write(transaction: Transaction[bytes], tables: Tables) -> None:
+            for table, folded in ((tables["vectors"], users), (tables["items"], items)):
+                for (key, _), data in folded:
+                    _put(transaction, table, key, version, data)
+            _count(transaction, tables)
+
+        self._environment.write(write)
+
+    def forget(self, user: Key) -> None:
         """Remove what is written online of a user, and hide what versions hold of them."""
         key, long = user
 
@@ -144,35 +172,26 @@ class Live:
 
         self._environment.write(write)
 
-    def put_item(
-        self, item: tuple[bytes, bytes], vector: Float32, bias: float, attributes: dict[str, Any], version: int
-    ) -> None:
-        """Write an item."""
-        key, long = item
-        data = _record(vector, bias, long)
-        try:
-            data = _LENGTH.pack(len(data)) + data + _json(attributes)
-        except (TypeError, ValueError) as error:
-            raise TypeError(message("attributes", str(error), "names and values that JSON has")) from None
-
-        def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            _put(transaction, tables["items"], key, version, data)
-            _count(transaction, tables)
-
-        self._environment.write(write)
-
-    def items(self, version: int) -> tuple[list[AddedItem], int]:
+    def items(self, version: int) -> tuple[list[OnlineItem], int]:
         """Return the items that count under a version, in the order of their keys, and how often items have changed."""
 
-        def read(transaction: Transaction[bytes], tables: Tables) -> tuple[list[AddedItem], int]:
+        def read(transaction: Transaction[bytes], tables: Tables) -> tuple[list[OnlineItem], int]:
             with transaction.cursor(tables["items"]) as cursor:
                 kept = ((key, stamped.get(value, version)) for key, value in cursor)
-                found = [_item(key, data) for key, data in kept if data is not None]
+                found = [decode_item(key, data) for key, data in kept if data is not None]
             return found, _counter(transaction, tables)
 
         return self._environment.read(read)
 
-    def drop_vectors(self, versions: set[int]) -> None:
+    def all_items(self) -> Iterator[OnlineItem]:
+        """Yield every item that was put online, under any version, as it was written last."""
+        return (decode_item(key, stamped.last(value)) for key, value in self._pairs("items"))
+
+    def all_interactions(self) -> Iterator[tuple[Id, Interactions]]:
+        """Yield every user of whom something was recorded, and what it was."""
+        return (decode_interactions(value) for _, value in self._pairs("interactions"))
+
+    def drop_vectors(self, versions: Collection[int]) -> None:
         """Remove vectors of users and items that belong to no version of those given."""
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
@@ -190,17 +209,11 @@ class Live:
 
     def not_forgotten(self, users: Ids) -> Rows:
         """Return the rows of the users that have not been forgotten for good."""
-
-        def read(transaction: Transaction[bytes], tables: Tables) -> list[Id]:
-            with transaction.cursor(tables["forgotten"]) as cursor:
-                size = _NUMBER.size
-                return [
-                    keys.decode(key, value[size:]) for key, value in cursor if _NUMBER.unpack_from(value)[0] == ALWAYS
-                ]
-
-        forgotten = [id for id in self._environment.read(read) if isinstance(id, int) == users.is_integer]
+        size = _NUMBER.size
+        pairs = self._pairs("forgotten")
+        forgotten = [keys.decode(key, value[size:]) for key, value in pairs if _number(value) == ALWAYS]
+        rows = users.rows([id for id in forgotten if isinstance(id, int) == users.is_integer], "forgotten", "skip")
         remaining = np.ones(len(users), np.bool_)
-        rows = users.rows(forgotten, "forgotten", "skip")
         remaining[rows[rows >= 0]] = False
         return np.flatnonzero(remaining).astype(np.int32)
 
@@ -215,6 +228,18 @@ class Live:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _pairs(self, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the entries of a table; those of a batch are of one state."""
+        after = b"\0"
+
+        def read(transaction: Transaction[bytes], tables: Tables) -> list[tuple[bytes, bytes]]:
+            with transaction.cursor(tables[name]) as cursor:
+                return list(itertools.islice(cursor, BATCH)) if cursor.set_range(after) else []
+
+        while pairs := self._environment.read(read):
+            yield from pairs
+            after = pairs[-1][0] + b"\0"
 
     def _check_format(self) -> None:
         def read(transaction: Transaction[bytes], tables: Tables) -> bytes | None:
@@ -233,59 +258,26 @@ class Live:
                 "pip install -U mcfast"
             )
 
-    def _remember(self, transaction: Transaction[bytes], tables: Tables, key: bytes, long: bytes) -> None:
+    def _remember(self, transaction: Transaction[bytes], tables: Tables, user: Key) -> None:
         """Let versions to come know a user again who was forgotten, and is active."""
+        key, long = user
         bound = transaction.get(key, None, tables["forgotten"])
-        if bound is not None and _NUMBER.unpack_from(bound)[0] == ALWAYS:
+        if bound is not None and _number(bound) == ALWAYS:
             transaction.put(key, _NUMBER.pack(self._root.highest()) + long, db=tables["forgotten"])
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _interactions(value: bytes | None) -> Interactions:
-    if value is None:
-        return {}
-    try:
-        return dict(json.loads(value))
-    except ValueError:
-        raise CorruptError("interactions of a user are truncated or altered") from None
-
-
-def _vector(value: bytes | None, version: int) -> record.Value | None:
-    """Return the vector in a value of ``vectors``; None where there is none of this version."""
-    data = stamped.get(value, version)
-    return None if data is None else record.decode(data, record.long_id(data))
+def _number(value: bytes) -> int:
+    number: int = _NUMBER.unpack_from(value)[0]
+    return number
 
 
 def _put(transaction: Transaction[bytes], table: _Database, key: bytes, version: int, data: bytes) -> None:
     transaction.put(key, stamped.put(transaction.get(key, None, table), version, data), db=table)
 
 
-def _hides(value: bytes | None, version: int) -> bool:
-    if value is None:
-        return False
-    bound = _NUMBER.unpack_from(value)[0]
-    return bool(bound == ALWAYS or bound >= version)
-
-
-def _item(key: bytes, kept: bytes) -> AddedItem:
-    end = _LENGTH.size + _LENGTH.unpack_from(kept)[0]
-    data = kept[_LENGTH.size : end]
-    long = record.long_id(data)
-    return AddedItem(keys.decode(key, long), record.decode(data, long), json.loads(kept[end:]))
-
-
-def _record(vector: Float32, bias: float, long: bytes) -> bytes:
-    nothing = np.zeros(2, np.int64), np.zeros(0, np.int32)
-    (data,) = record.encode_many(vector[None], np.array([bias], np.float32), *nothing, {0: long} if long else {})
-    return bytes(data)
-
-
 def _counter(transaction: Transaction[bytes], tables: Tables) -> int:
     value = transaction.get(b"items", None, tables["state"])
-    return 0 if value is None else _NUMBER.unpack(value)[0]
+    return 0 if value is None else _number(value)
 
 
 def _count(transaction: Transaction[bytes], tables: Tables) -> None:

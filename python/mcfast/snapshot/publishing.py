@@ -18,6 +18,7 @@ from ..model import Model
 from ..progress import bar
 from . import version as versioned
 from .live import Live
+from .refolding import fold_anew
 from .root import Root
 from .version import Version
 
@@ -79,6 +80,9 @@ def publish(
 
     The version is written under a name of its own, synced, opened, and tried against the model; then it becomes the
     current one in one step. Whatever goes wrong before that, the old version is served as before.
+
+    What was recorded online stays. Users and items that the model does not know get vectors in its space, from the
+    scores that were recorded of them (ridge regression); what was put online otherwise stays with its version.
 
     Parameters
     ----------
@@ -154,6 +158,8 @@ def publish(
         except BaseException:
             place.remove(number)
             raise
+        with Live(place) as live:
+            fold_anew(model, live, number)
         shown.update()
         place.set_current(number)
         if keep is not None:

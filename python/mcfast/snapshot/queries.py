@@ -10,7 +10,8 @@ from ..seen import Seen
 from ..store.keys import Id
 from .answers import EXACT, FOLDED, INDEX, POPULAR, RecalledMany
 from .catalogue import Bool, Catalogue, Float32, Int64
-from .live import Interactions, Live
+from .live import Live
+from .values import Interactions
 from .version import Version
 
 

@@ -38,6 +38,11 @@ def get(value: bytes | None, version: int) -> bytes | None:
     return None if value is None else next((kept for number, kept in entries(value) if number == version), None)
 
 
+def last(value: bytes) -> bytes:
+    """Return what was written last."""
+    return list(entries(value))[-1][1]
+
+
 def put(value: bytes | None, version: int, kept: bytes) -> bytes:
     """Return the value with `kept` for a version, in place of what it had."""
     others = b"" if value is None else b"".join(_packed(*entry) for entry in entries(value) if entry[0] != version)
