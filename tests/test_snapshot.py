@@ -1,5 +1,8 @@
 """Served folders: what is published is what is recalled, and what is written online counts."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -455,3 +458,20 @@ def test_publish_folds_in_whom_its_model_does_not_know(recaller, root):
     recaller.reload()
     assert {500, 501} < set(recaller.recall(101, N_ITEMS + 5).ids.tolist())
     assert old.n_items == N_ITEMS
+
+
+def test_golden_folder_of_format_1(tmp_path):
+    shutil.copytree(Path(__file__).parent / "golden" / "serving-1", tmp_path / "serving")
+    with mcfast.open(tmp_path / "serving") as recaller:
+        assert recaller.version == 1
+        expected = {
+            "bob": ([-5, 7, 99], [2.3125, 2.1875, -9.75], "exact"),
+            "ann": ([2**40, 0, 7, -5, 99], [1, 0, 0, 0, 0], "popular"),  # forgotten
+            "çem": ([-5, 7, 2**40, 0, 99], [0.78125, -0.1875, -1.15625, -2.125, -21.125], "exact"),
+            "new": ([-5, 7, 2**40, 0, 99], [1, -2.5, -6, -9.5, -50], "folded"),
+            "x" * 600: ([2**40, 0, -5, 99], [1, 0, 0, 0], "popular"),
+        }
+        for user, (ids, scores, source) in expected.items():
+            found = recaller.recall(user, 9)
+            assert (found.ids.tolist(), found.scores.tolist(), found.source) == (ids, scores, source)
+        assert [recaller.item_attributes(i).get("title") for i in (0, 7, 99, -5)] == ["zéro", "seven", "added", None]
