@@ -20,6 +20,10 @@ def test_the_measured_recall_is_found_again(metric, tmp_path):
     assert info["served_by"] == "graph"
     assert info["measured_on"] == "queries"
     assert [point["ef"] for point in info["curve"]] == list(hnswlib.LADDER)
+    assert info["exact"]["recall"] == {"10": 1.0, "100": 1.0}
+    for point in (info["exact"], *info["curve"]):
+        assert point["queries_per_second"].keys() == {"10", "100"}
+        assert min(point["queries_per_second"].values()) > 0
     for k, value in info["recall"].items():
         assert value >= 0.95
         assert recall.measure(index, queries, int(k)) == pytest.approx(value, abs=1e-12)

@@ -84,7 +84,8 @@ class HnswlibIndex(Index):
         if items.size == 0:
             return cls(items, None, about, threads)
         few = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]
-        graph, point, found = _best_graph(items, parameters, Judge(items, held_out[few], KS, threads), target, threads)
+        judge, about["exact"] = _judge(items, held_out[few], threads)
+        graph, point, found = _best_graph(items, parameters, judge, target, threads)
         about |= found
         if point is None:
             reached = ", ".join(f"recall@{k} = {value:.3f}" for k, value in found["curve"][-1]["recall"].items())
@@ -158,6 +159,13 @@ def _ranked(
     return _core.rank(items.rows, items.offsets, items.core_metric, queries, candidates, k, *filters.arrays, threads)
 
 
+def _judge(items: Items, queries: Float32, threads: int) -> tuple[Judge, dict[str, Any]]:
+    """Return the judge of the graphs, and what the exact index reaches before it."""
+    exact = ExactIndex(items, threads)
+    judge = Judge(exact, queries, KS, threads)
+    return judge, judge.measure(lambda some, k: exact._search(some, k, EVERYTHING, 1)).plain
+
+
 def _best_graph(
     items: Items, parameters: dict[str, int], judge: Judge, target: float, threads: int
 ) -> tuple[Graph, dict[str, Any] | None, dict[str, Any]]:
@@ -185,16 +193,14 @@ def _insert(graphs: list[Graph], threads: int) -> None:
 
 
 def _measured(graph: Graph, ef: int, judge: Judge) -> dict[str, Any]:
-    """Return a point of the curve: recall by k, and queries a second at the smallest k, in one thread."""
+    """Return a point of the curve: recall and queries a second by k, in one thread."""
     graph.set_ef(ef)
 
     def search(queries: Float32, k: int) -> tuple[Int64, Float32]:
         candidates = graph.nearest(queries, min(max(k, ef), graph.items.size), 1)
         return _ranked(graph.items, queries, candidates, k, EVERYTHING, 1)[:2]
 
-    measured = judge.measure(search)
-    recall = {str(k): value for k, value in measured.recall.items()}
-    return {"ef": ef, "recall": recall, "queries_per_second": measured.queries_per_second}
+    return {"ef": ef, **judge.measure(search).plain}
 
 
 def _cheapest(curve: list[dict[str, Any]], target: float) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import checks
 from .exact import ExactIndex
 from .filters import EVERYTHING
-from .items import Float32, Items
+from .items import Float32
 from .protocol import Index, Int64
 
 KS = (10, 100)  # cuts at which an approximate index measures itself
@@ -20,19 +20,23 @@ _Search = Callable[[Float32, int], tuple[Int64, Float32]]
 
 
 class Measured(NamedTuple):
-    """Recall by k, and queries a second of the smallest k."""
+    """Recall and queries a second, both by k."""
 
     recall: dict[int, float]
-    queries_per_second: float
+    queries_per_second: dict[int, float]
+
+    @property
+    def plain(self) -> dict[str, dict[str, float]]:
+        """The same as JSON has it."""
+        return {name: {str(k): value for k, value in by_k.items()} for name, by_k in self._asdict().items()}
 
 
 class Judge:
     """Exact answers to some prepared queries, against which searches are held."""
 
-    def __init__(self, items: Items, queries: Float32, ks: Iterable[int], threads: int) -> None:
+    def __init__(self, exact: ExactIndex, queries: Float32, ks: Iterable[int], threads: int) -> None:
         self.queries = queries
-        self.ks = sorted({min(k, items.size) for k in ks})
-        exact = ExactIndex(items, threads)
+        self.ks = sorted({min(k, exact.size) for k in ks})
         _, scores = exact._search(queries, self.ks[-1], EVERYTHING, threads)
         self._worst = {k: scores[:, k - 1 : k] for k in self.ks}
 
@@ -41,13 +45,13 @@ class Judge:
 
         Items that tie with the k-th belong there too: scores have the same bits wherever they come from.
         """
-        recall, seconds = {}, []
+        recall, speed = {}, {}
         for k in self.ks:
             start = time.perf_counter()
             _, scores = search(self.queries, k)
-            seconds.append(time.perf_counter() - start)
+            speed[k] = len(self.queries) / (time.perf_counter() - start)
             recall[k] = float(np.mean(scores >= self._worst[k]))
-        return Measured(recall, len(self.queries) / seconds[0])
+        return Measured(recall, speed)
 
 
 def measure(index: Index, queries: Any, k: int = 10, *, threads: int | None = None) -> float:
@@ -78,5 +82,5 @@ def measure(index: Index, queries: Any, k: int = 10, *, threads: int | None = No
     prepared = index._items.queries(queries)
     if len(prepared) == 0 or index.size == 0:
         raise ValueError(checks.message("queries", f"{len(prepared)} for {index.size} items", "at least one of each"))
-    judge = Judge(index._items, prepared, [checks.integer(k, "k", 1)], workers)
+    judge = Judge(ExactIndex(index._items, workers), prepared, [checks.integer(k, "k", 1)], workers)
     return judge.measure(lambda q, k: index._search(q, k, EVERYTHING, workers)).recall[judge.ks[0]]
