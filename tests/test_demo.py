@@ -1,10 +1,12 @@
 """The demo, in its short form, on the real ratings."""
 
 import json
+import re
 import struct
 
 import pytest
 
+import mcfast
 from mcfast import cli
 from mcfast.cli import plots
 
@@ -37,6 +39,40 @@ def test_the_text_shows_measures_movies_and_timings(printed):
     assert "learning-curve.png" in text
 
 
+def test_the_text_shows_what_is_served(printed, pictures):
+    text, _ = printed
+    assert re.search(rf"Served from {pictures}/serving, version 1; hnswlib, measured recall \S+ @10, \S+ @100\n", text)
+    assert text.count(", index:") == 3
+    assert "user 944, popular:  Star Wars (1977); " in text
+    assert "now watches Star Wars (1977):\n  user 944, then:    Return of the Jedi (1983); " in text
+    assert re.search(r"943 single recalls, one thread: p50 \d+\.\d+ ms, p99 \d+\.\d+ ms\n", text)
+    assert re.search(r"For k = 10 in batches, one thread: [\d,]+ queries/s by this index, [\d,]+ by exact\n", text)
+
+
+def test_what_is_served_is_the_model(printed):
+    _, document = printed
+    served = document["served"]
+    *users, visitor = served["recalled"]
+    assert [user["source"] for user in users] == ["index"] * 3
+    expected = [[entry["title"] for entry in user["recommended"][:3]] for user in document["users"]]
+    assert [user["titles"] for user in users] == expected
+    assert visitor["source"] == "popular"
+    assert served["recorded"]["title"] == visitor["titles"][0]
+    assert served["recorded"]["then"][:2] == visitor["titles"][1:]
+    assert min(served["index"]["recall"].values()) >= 0.95
+    assert 0 < served["latency"]["p50_ms"] <= served["latency"]["p99_ms"]
+
+
+def test_the_second_run_in_a_folder_publishes_a_second_version(printed, pictures):
+    text, document = printed
+    assert document["served"]["version"] == 2
+    for answer in document["served"]["recalled"]:  # nothing of the first run has stayed
+        assert f"user {answer['user']}, {answer['source'] + ':':9} {'; '.join(answer['titles'])}\n" in text
+    with mcfast.open(pictures / "serving") as recaller:
+        assert recaller.version == 2
+        assert recaller.user_attributes(1)["occupation"] == "technician"
+
+
 def test_the_document_says_the_same(printed, pictures):
     _, document = printed
     measures = document["measures"]
@@ -50,11 +86,12 @@ def test_the_document_says_the_same(printed, pictures):
     ((movie, similar),) = document["similar"].items()
     assert movie.startswith("Star Wars")
     assert any("Empire Strikes Back" in entry["title"] for entry in similar)
-    assert document["pictures"] == [str(pictures / "learning-curve.png"), str(pictures / "completion.png")]
+    drawn = ["learning-curve.png", "completion.png", "recall-and-speed.png"]
+    assert document["pictures"] == [str(pictures / name) for name in drawn]
 
 
 def test_the_pictures_are_drawn(printed, pictures):
-    for path in sorted(pictures.iterdir()):
+    for path in sorted(pictures.glob("*.png")):
         data = path.read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert min(struct.unpack(">II", data[16:24])) > 400

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 
 from .. import errors
 from .._core import build_info
-from . import demo, evaluate, fit, info, recommend
+from . import demo, evaluate, fit, info, publish, recall, recommend, rollback, versions
 from .common import INTERRUPTED, say
 
-COMMANDS = (demo, fit, evaluate, recommend, info)
+COMMANDS = (demo, fit, evaluate, recommend, info, publish, recall, rollback, versions)
 
-# What bad input, a full disk or a missing package raise. Anything else is a bug and shows its traceback.
+# What bad input, a full disk, a busy folder or a missing package raise. Anything else is a bug and shows its traceback.
 EXPECTED = (
     ValueError,
     TypeError,
@@ -24,6 +24,7 @@ EXPECTED = (
     MemoryError,
     errors.UnknownIdError,
     errors.DivergenceError,
+    errors.BusyError,
     errors.MissingExtraError,
 )
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mcfast",
-        description="From a log of ratings to the items a user will want: train, measure, recommend.",
+        description="From a log of ratings to the items a user will want: train, measure, recommend, serve.",
         epilog="Try `mcfast demo` first, and `mcfast COMMAND --help` for the rest.",
     )
     parser.add_argument("--version", action="version", version=f"mcfast {build_info()['version']}")

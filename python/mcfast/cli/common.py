@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..data.events import score_events
-from ..data.ids import Ids
 from ..data.readers import read_triples
 from ..data.triples import Triples
 
@@ -90,22 +89,22 @@ def read(arguments: argparse.Namespace, path: str) -> Triples:
     return function(path, **options)
 
 
-def parse_ids(texts: Sequence[str], vocabulary: Ids, name: str) -> list[Any]:
-    """Return ids from the command line as the model has them."""
-    if not vocabulary.is_integer:
+def parse_ids(texts: Sequence[str], integers: bool, name: str) -> list[Any]:
+    """Return ids from the command line as the model has them: integers, or strings."""
+    if not integers:
         return list(texts)
     try:
         return [int(text) for text in texts]
     except ValueError:
         wrong = next(text for text in texts if not text.strip().lstrip("+-").isdecimal())
-        raise ValueError(f"{name}: got {wrong!r}, expected integers, as the ids of this model are") from None
+        raise ValueError(f"{name}: got {wrong!r}, expected integers, as the ids are") from None
 
 
-def read_ids(path: str | None, vocabulary: Ids, name: str) -> list[Any] | None:
+def read_ids(path: str | None, integers: bool, name: str) -> list[Any] | None:
     """Return the ids in a file that has one a line; None where there is no file."""
     if path is None:
         return None
-    return parse_ids([line for line in Path(path).read_text("utf-8").splitlines() if line], vocabulary, name)
+    return parse_ids([line for line in Path(path).read_text("utf-8").splitlines() if line], integers, name)
 
 
 def say(text: str) -> None:
@@ -114,8 +113,8 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON document; numbers that are not finite are null."""
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    """Print a JSON document; numbers that are not finite are null, and what JSON has no type for, as dates, is text."""
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,10 +1,9 @@
-"""`mcfast demo`: real ratings in; a model, its measures, recommendations and pictures out."""
+"""`mcfast demo`: real ratings in; a model, its measures, a served folder, recalled titles and pictures out."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,20 +18,14 @@ from ..errors import MissingExtraError
 from ..evaluation import evaluate
 from ..model import Model
 from ..training import fit
-from . import common, plots
+from . import common, demo_serving, plots
+from .demo_text import K, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-K = 20
 SHORT = 5  # epochs
 KNOWN_MOVIE = "Star Wars"
-MEASURES = {"rmse": "test RMSE", "mae": "MAE", f"recall@{K}": f"Recall@{K}", f"ndcg@{K}": f"NDCG@{K}"}
-
-WHY = """\
-Popularity ranks better here, although it knows nothing of taste: squared loss learns to predict the ratings that exist,
-not which movies a user will choose. Missing ratings are not missing at random; a ranking loss over sampled items is the
-cure."""
 
 EXAMPLES = """
   mcfast demo
@@ -43,16 +36,20 @@ EXAMPLES = """
 
 def register(commands: Any) -> None:
     """Add the command."""
-    summary = "real ratings (MovieLens-100K): fit, evaluate, recommend, with titles and pictures"
+    summary = "real ratings (MovieLens-100K): fit, evaluate, recommend, publish, recall, with titles and pictures"
     parser = common.add_command(commands, "demo", run, summary, EXAMPLES)
-    parser.add_argument("--out", default="demo", metavar="DIR", help="where the pictures go (default: demo)")
+    parser.add_argument(
+        "--out", default="demo", metavar="DIR", help="where the pictures and the served folder go (default: demo)"
+    )
     parser.add_argument("--short", action="store_true", help=f"train for {SHORT} epochs")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the training (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help=common.THREADS)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Go from ratings to recommendations, one stage after the other."""
+    """Go from ratings to recalled titles, one stage after the other."""
+    folder = Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         data = movielens_100k()
@@ -66,26 +63,32 @@ def run(arguments: argparse.Namespace) -> int:
             name: evaluate(candidate, test, K, threads=arguments.threads)
             for name, candidate in (("mcfast", model), ("popularity", popularity(train)))
         }
+    chosen = _some_users(train)
     with _timed(seconds, "recommend"):
-        users = [_user(model, train, user, titles) for user in _some_users(train)]
+        users = [_user(model, train, user, titles) for user in chosen]
         movie = next(item for item, title in titles.items() if title.startswith(KNOWN_MOVIE))
         found = model.similar_items(movie, k=5)
         similar = {titles[movie]: _titled(found.ids, found.scores, titles)}
+    with _timed(seconds, "publish"):
+        root = demo_serving.published(model, data, folder, arguments.threads)
+    with _timed(seconds, "recall"):
+        served = demo_serving.serve(root, chosen, model.users.values.tolist())
     with _timed(seconds, "draw"):
-        pictures = _pictures(model, train, titles, Path(arguments.out))
+        pictures = _pictures(model, train, titles, served["index"], folder)
 
     result = {
         "triples": {"train": len(train), "test": len(test), "users": train.n_users, "items": train.n_items},
         "measures": measures,
         "users": users,
         "similar": similar,
+        "served": served,
         "seconds": seconds,
         "pictures": [str(path) for path in pictures],
     }
     if arguments.json:
         common.print_json(result)
     else:
-        print(_text(result))
+        print(text(result))
     return 0
 
 
@@ -98,8 +101,7 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def _titles(items: pa.Table) -> dict[Any, str]:
     """Return the title of each movie, with its year where that is known."""
-    rows = zip(*(items[column].to_pylist() for column in ("id", "title", "year")), strict=True)
-    return {item: title if year is None else f"{title} ({year})" for item, title, year in rows}
+    return {movie["id"]: demo_serving.title(movie) for movie in items.to_pylist()}
 
 
 def _some_users(train: Triples) -> list[Any]:
@@ -127,54 +129,14 @@ def _titled(ids: Iterable[Any], scores: Iterable[float], titles: dict[Any, str])
     return [{"title": titles[item], "score": float(score)} for item, score in zip(ids, scores, strict=True)]
 
 
-def _pictures(model: Model, train: Triples, titles: dict[Any, str], folder: Path) -> list[Path]:
+def _pictures(model: Model, train: Triples, titles: dict[Any, str], index: dict[str, Any], folder: Path) -> list[Path]:
     """Save the pictures; where matplotlib is missing, say how to get it and go on."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         return [
             plots.learning_curve(model, folder / "learning-curve.png"),
             plots.completion(model, train, titles, folder / "completion.png"),
+            plots.recall_and_speed(index, folder / "recall-and-speed.png"),
         ]
     except MissingExtraError as error:
         common.say(f"no pictures: {error}")
         return []
-
-
-def _text(result: dict[str, Any]) -> str:
-    counts, measures = result["triples"], result["measures"]
-    parts = [
-        "MovieLens-100K: {train:,} training and {test:,} test ratings of {users:,} users and {items:,} movies".format(
-            **counts
-        ),
-        common.table(
-            ["", *MEASURES.values()],
-            [[name, *(_number(found.get(m)) for m in MEASURES)] for name, found in measures.items()],
-        ),
-    ]
-    if measures["popularity"][f"recall@{K}"] > measures["mcfast"][f"recall@{K}"]:
-        parts.append(WHY)
-    for user in result["users"]:
-        parts.append(
-            f"User {user['user']}, {user['ratings']} ratings\n"
-            + _columns("rated highest", user["rated"], "recommended", user["recommended"])
-        )
-    for movie, similar in result["similar"].items():
-        parts.append(f"Similar to {movie}: " + ", ".join(entry["title"] for entry in similar))
-    parts.append("Seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in result["seconds"].items()))
-    if result["pictures"]:
-        parts.append("Pictures: " + ", ".join(result["pictures"]))
-    return "\n\n".join(parts)
-
-
-def _columns(left: str, left_entries: list[dict[str, Any]], right: str, right_entries: list[dict[str, Any]]) -> str:
-    """Lay out two lists of titles with their scores beside each other."""
-    cells = [(left, right)]
-    for pair in itertools.zip_longest(left_entries, right_entries):
-        a, b = (f"{entry['score']:4.1f}  {entry['title']}" if entry else "" for entry in pair)
-        cells.append((a, b))
-    width = max(len(cell) for cell, _ in cells)
-    return "\n".join(f"  {a:{width}}   {b}".rstrip() for a, b in cells)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -78,6 +78,33 @@ def completion(model: Model, train: Triples, titles: Mapping[Any, str], path: Pa
     return _save(figure, path)
 
 
+def recall_and_speed(index: Mapping[str, Any], path: Path) -> Path:
+    """Draw what an approximate index measured: recall against queries a second by ef, and the exact index beside."""
+    figure = _figure(7, 4.2)
+    axes = figure.add_subplot()
+    curve, exact = index["curve"], index["exact"]
+    tried = f"ef from {curve[-1]['ef']} to {curve[0]['ef']}"
+    for k, colour in zip(exact["recall"], ("C0", "C1"), strict=False):
+        speed = [point["queries_per_second"][k] for point in curve]
+        recall = [point["recall"][k] for point in curve]
+        axes.plot(speed, recall, "o-", ms=4, color=colour, label=f"k = {k}, {tried}")
+        axes.plot(exact["queries_per_second"][k], exact["recall"][k], "*", ms=13, color=colour, label=f"k = {k}, exact")
+        for point, *place in zip(curve, speed, recall, strict=True):
+            if point["ef"] == index.get("ef"):
+                axes.plot(*place, "o", ms=11, mfc="none", color=colour)
+                axes.annotate(f"serves: ef = {point['ef']}", place, (-8, -16), textcoords="offset points", ha="right")
+    axes.axhline(index["recall_target"], color="0.6", lw=1, ls="--", zorder=0, label="asked for")
+    axes.set(
+        title=f"{index['backend']}, {index['size']:,} items: recall against speed",
+        xlabel="queries a second, in batches, one thread",
+        ylabel="share of the exact answer",
+        xscale="log",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return _save(figure, path)
+
+
 def _piece(train: Triples) -> tuple[Int64, Int64]:
     """Choose the items rated most often, and users who rated about half of them: there is something to complete."""
     items = np.argsort(-np.bincount(train.items, minlength=train.n_items), kind="stable")[:N_ITEMS]

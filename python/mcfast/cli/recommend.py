@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     trained = load(arguments.model)
     options = common.given(arguments, Model.recommend)
     for name in ("allow", "exclude"):
-        options[name] = common.read_ids(getattr(arguments, name), trained.items, f"--{name}")
+        options[name] = common.read_ids(getattr(arguments, name), trained.items.is_integer, f"--{name}")
     users = _users(arguments, trained)
     found = trained.recommend(users, **options)
 
@@ -66,6 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _users(arguments: argparse.Namespace, trained: Model) -> list[Any]:
     if arguments.user is not None:
-        return common.parse_ids(arguments.user, trained.users, "--user")
-    listed = common.read_ids(arguments.users_from, trained.users, "--users-from")
+        return common.parse_ids(arguments.user, trained.users.is_integer, "--user")
+    listed = common.read_ids(arguments.users_from, trained.users.is_integer, "--users-from")
     return trained.users.values.tolist() if listed is None else listed

@@ -48,8 +48,12 @@ class Recaller:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What the version is: number, created, users, items, factors, index with its recall, parameters, metrics."""
-        return dict(self._version.info)
+        """What the version is: number, created, users, items, factors, index with its recall, parameters, metrics.
+
+        `integer_users` and `integer_items` say whether ids are integers or strings.
+        """
+        version = self._version
+        return version.info | {"integer_items": version.items.is_integer}
 
     def recall(
         self,

@@ -1,0 +1,56 @@
+"""`mcfast publish`: a model becomes the version that a folder serves."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+from ..model_files import load
+from ..snapshot import publish
+from ..snapshot.publishing import version_info
+from ..snapshot.root import Root
+from . import common, serving
+
+OPTIONS: common.Described = {
+    "index": (str, "how the nearest items are found: exact, or hnswlib (approximate, and measured)"),
+    "store": (str, "the key-value table of users"),
+    "items": (str, "a table of titles and other attributes: CSV, Parquet or Arrow, ids in the column id or the first"),
+    "users": (str, "the same of users"),
+    "recall": (float, "what an approximate index must reach at k = 10 and 100; below, it answers exactly and says so"),
+    "keep": (int, "versions that remain, the new one among them"),
+    "wait": (bool, serving.WAIT),
+    "threads": (int, common.THREADS),
+    "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),
+}
+
+EXAMPLES = """
+  mcfast publish model/ serving/
+  mcfast publish model/ serving/ --index hnswlib --recall 0.98 --items movies.csv
+  mcfast publish model/ serving/ --keep 10 --no-wait --json
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = common.add_command(commands, "publish", run, "publish a model as a new version, and serve it", EXAMPLES)
+    parser.add_argument("model", help="the directory of a model")
+    parser.add_argument("root", help="the folder that is served; made where it is missing")
+    common.add_options(parser, publish, OPTIONS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load, publish, and say what is served now."""
+    options = common.given(arguments, publish) | {"model": load(arguments.model)}
+    start = time.perf_counter()
+    number = publish(**options)
+    seconds = time.perf_counter() - start
+    made = version_info(Root(arguments.root), number)
+    if arguments.json:
+        common.print_json({"root": arguments.root, **dataclasses.asdict(made), "seconds": seconds})
+    else:
+        print(f"{arguments.root}: version {number} is served")
+        facts = {"index": made.index["backend"], "recall": serving.recall_text(made.index)}
+        print(common.listing(facts | {"bytes": made.bytes, "seconds": round(seconds, 2)}))
+    return 0
