@@ -18,7 +18,7 @@ FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(VENV)/package  ## Real ratings, fit, evaluate, recommend; pictures go to demo/ (ARGS=--short for a quick one)
+demo: $(VENV)/package  ## Real ratings: fit, evaluate, publish, recall; pictures go to demo/ (ARGS=--short for a quick one)
 	$(BIN)/mcfast demo --out demo $(ARGS)
 
 test: pytest cpp  ## Every test: Python, then C++ plain and under the sanitizers

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     number = publish(**options)
     seconds = time.perf_counter() - start
-    made = version_info(Root(arguments.root), number)
+    place = Root(arguments.root)
+    made = version_info(place, number, place.served())
     if arguments.json:
         common.print_json({"root": arguments.root, **dataclasses.asdict(made), "seconds": seconds})
     else:

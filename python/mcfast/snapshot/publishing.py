@@ -238,10 +238,11 @@ def versions(root: str | os.PathLike[str]) -> list[VersionInfo]:
     """Return what versions there are, ascending; raises FormatError if `root` is no served folder."""
     place = Root(root)
     place.check()
+    current = place.served()
     found = []
     for number in place.numbers():
         try:
-            found.append(version_info(place, number))
+            found.append(version_info(place, number, current))
         except (FormatError, FileNotFoundError):
             if place.version(number).exists():
                 raise
@@ -249,13 +250,13 @@ def versions(root: str | os.PathLike[str]) -> list[VersionInfo]:
     return found
 
 
-def version_info(place: Root, number: int) -> VersionInfo:
-    """Return what a version is; raises FormatError if there is none."""
+def version_info(place: Root, number: int, current: int | None) -> VersionInfo:
+    """Return what a version is, if that number is current; raises FormatError if there is none."""
     path = place.version(number)
     fields = files.read_manifest(path, versioned.KIND)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     known = {name: fields[name] for name in VersionInfo.__dataclass_fields__ if name in fields}
-    return VersionInfo(current=number == place.served(), bytes=size, **known)
+    return VersionInfo(current=number == current, bytes=size, **known)
 
 
 def _index(model: Model, backend: str, target: float, options: dict[str, Any], threads: int) -> recalls.Index:
