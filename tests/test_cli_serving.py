@@ -255,6 +255,7 @@ def test_an_error_is_one_line_and_exit_code_1(published, tmp_path, case):
     assert err.startswith("mcfast: error: ")
     assert err.count("\n") == 1
     assert expected in err
+    assert "--recall" in arguments or not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def publish(
     """
     if not isinstance(model, Model):
         raise TypeError(checks.message("model", model, "a Model"))
-    backend = _lasting(store)
+    backend, index = _lasting(store), checks.choice(index, "index", recalls.BACKENDS)
     keep = None if keep is None else checks.integer(keep, "keep", 1)
     workers = checks.thread_count(threads)
     attributes = {
@@ -260,8 +260,7 @@ def version_info(place: Root, number: int, current: int | None) -> VersionInfo:
 
 
 def _index(model: Model, backend: str, target: float, options: dict[str, Any], threads: int) -> recalls.Index:
-    chosen = recalls.BACKENDS[checks.choice(backend, "index", recalls.BACKENDS)]
-    if chosen.approximate:
+    if recalls.BACKENDS[backend].approximate:
         users = np.random.default_rng(0).permutation(model.n_users)[:HELD_OUT]
         options = {"recall": target, "queries": model.user_factors[users] if len(users) else None} | options
     biases = model.item_biases if model.item_biases.any() else None
