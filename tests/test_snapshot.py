@@ -238,9 +238,10 @@ def test_versions_say_what_they_are(root):
 def test_wrong_arguments_of_publish(root, arguments, error, message):
     with pytest.raises(error, match=message):
         mcfast.publish(**({"model": made(), "root": root} | arguments))
-    if root.exists():
-        assert mcfast.versions(root) == []
+    if "index_options" in arguments:  # which the index checks itself
         assert not any((root / "versions").iterdir())
+    else:
+        assert not root.exists()
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def publish(
     if not isinstance(model, Model):
         raise TypeError(checks.message("model", model, "a Model"))
     backend, index = _lasting(store), checks.choice(index, "index", recalls.BACKENDS)
+    target = checks.real(recall, "recall", 0, 1, above=True)
     keep = None if keep is None else checks.integer(keep, "keep", 1)
     workers = checks.thread_count(threads)
     attributes = {
@@ -142,10 +143,11 @@ def publish(
         for name, table, ids in (("users", users, model.users), ("items", items, model.items))
         if table is not None
     }
+    wait = checks.flag(wait, "wait")
     place = Root(root)
     place.create()
-    with place.locked(checks.flag(wait, "wait")), bar(4, "publish", show=progress, unit="stage") as shown:
-        built = _index(model, index, recall, dict(index_options or {}), workers)
+    with place.locked(wait), bar(4, "publish", show=progress, unit="stage") as shown:
+        built = _index(model, index, target, dict(index_options or {}), workers)
         shown.update()
         number = place.highest() + 1
         with place.building(number) as folder, Live(place) as live:
