@@ -68,11 +68,17 @@ class Root:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise BusyError(f"{self.path}: another process is publishing, rolling back or pruning here") from None
-            for left in self._versions.glob(".*"):  # what killed processes have left
-                shutil.rmtree(left, ignore_errors=True)
+            self._tidy()
             yield
         finally:
             os.close(descriptor)
+
+    def _tidy(self) -> None:
+        """Remove what killed processes have left. The lock must be held."""
+        for folder in self._versions.glob(".*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (*self.path.glob(f"{CURRENT}.*.tmp"), *self.live.glob("*.tmp")):
+            file.unlink(missing_ok=True)
 
     def version(self, number: int) -> Path:
         """Return where a version lies."""
