@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
@@ -15,7 +16,9 @@ from collections import Counter
 import pytest
 
 import mcfast
+from mcfast.snapshot import publishing
 from mcfast.snapshot.live import FILE, TABLES
+from mcfast.snapshot.root import Root
 from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, UNKNOWN, check, check_files, current, forked, publish, status_of, telling
 
@@ -199,6 +202,39 @@ def test_a_full_disk_leaves_the_old_version_served(served, size):
     assert status_of(forked(publish_with_little_room)) == 0
     still_serves_2(served)
     assert publish(3, served) == 3
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_too_full_for_the_switch_leaves_the_old_version_served(served, monkeypatch):
+    monkeypatch.setattr(Root, "set_current", full)
+    with pytest.raises(OSError, match="No space left"):
+        publish(3, served, keep=1)
+    still_serves_2(served)
+
+
+def test_an_error_after_the_switch_takes_nothing_away(served, monkeypatch):
+    set_current = Root.set_current
+    monkeypatch.setattr(Root, "set_current", lambda *arguments: full(set_current(*arguments)))
+    with pytest.raises(OSError, match="No space left"):
+        publish(3, served, keep=1)
+    monkeypatch.undo()
+    with mcfast.open(served) as recaller:
+        assert check(recaller, 0, [9]) == (3, current(served))
+    check_files(served)
+
+
+@pytest.mark.parametrize("stage", ["_index", "versioned.write", "Version.try_out", "Root.set_current"])
+def test_ctrl_c_leaves_the_old_version_served(served, monkeypatch, stage):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{publishing.__name__}.{stage}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        publish(3, served, keep=1)
+    still_serves_2(served)
 
 
 def test_what_could_not_be_recorded_raises_and_takes_nothing_along(served):

@@ -157,13 +157,14 @@ def publish(
         shown.update()
         try:
             Version(place.version(number), number, verify=True, threads=workers).try_out(model)
+            with Live(place) as live:
+                fold_anew(model, live, number)
+            shown.update()
+            place.set_current(number)
         except BaseException:
-            place.remove(number)
+            if place.served() != number:
+                place.remove(number)
             raise
-        with Live(place) as live:
-            fold_anew(model, live, number)
-        shown.update()
-        place.set_current(number)
         if keep is not None:
             _prune(place, keep)
         shown.update()
