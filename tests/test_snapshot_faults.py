@@ -17,7 +17,7 @@ import pytest
 
 import mcfast
 from mcfast.snapshot import publishing
-from mcfast.snapshot.live import FILE, TABLES
+from mcfast.snapshot.live import FILE, TABLES, Live
 from mcfast.snapshot.root import Root
 from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, UNKNOWN, check, check_files, current, forked, publish, status_of, telling
@@ -224,6 +224,15 @@ def test_an_error_after_the_switch_takes_nothing_away(served, monkeypatch):
     with mcfast.open(served) as recaller:
         assert check(recaller, 0, [9]) == (3, current(served))
     check_files(served)
+
+
+def test_a_disk_too_full_to_clean_up_is_no_reason_to_fail(served, monkeypatch):
+    monkeypatch.setattr(Live, "drop_vectors", full)
+    assert publish(3, served, keep=1) == 3
+    monkeypatch.undo()
+    assert publish(4, served, keep=1) == 4
+    with Live(Root(served)) as live:
+        assert live.look([b"i" + (UNKNOWN - 1).to_bytes(8, "big", signed=True)], 1).users == {}
 
 
 @pytest.mark.parametrize("stage", ["_index", "versioned.write", "Version.try_out", "Root.set_current"])

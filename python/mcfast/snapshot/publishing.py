@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -283,6 +284,7 @@ def _prune(place: Root, keep: int) -> list[int]:
     for number in removed:
         place.remove(number)
     if removed:
-        with Live(place) as live:
+        # On a full disk they stay: nothing uses them any more, and whoever prunes next removes them.
+        with contextlib.suppress(OSError), Live(place) as live:
             live.drop_vectors(set(place.numbers()))
     return removed
