@@ -57,7 +57,10 @@ def check(recaller, user=0, recorded=(), n_items=N_ITEMS):
     assert (popular.source, popular.version) == ("popular", answer.version)
     assert (popular.ids[0], popular.scores[0]) == (number % n_items, N_USERS)
     assert set(recaller.seen(user).tolist()) == seen
-    assert recaller.item_attributes(0) == recaller.user_attributes(0) == {"number": number}
+    attributes = recaller.item_attributes(0), recaller.user_attributes(0)
+    if recaller.version != answer.version:  # pruned before these were first asked for
+        return check(recaller, user, recorded, n_items)
+    assert attributes == ({"number": number}, {"number": number})
     assert recaller.version == answer.version == recaller.info["number"]
     return number, answer.version
 
