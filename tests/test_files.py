@@ -196,6 +196,23 @@ def test_readers_see_whole_states_while_a_writer_replaces_them(tmp_path):
     assert len(seen) > 1
 
 
+def test_a_child_does_not_inherit_the_lock(tmp_path):
+    children = []
+
+    def fork(file):
+        file.touch()
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        children.append(child)
+
+    files.write(tmp_path / "x", KIND, {"number": 1}, state(1), {"blob": fork})
+    assert in_child(lambda: (signal.alarm(20), save(tmp_path / "x", 2))) == 0
+    os.kill(children[0], signal.SIGKILL)
+    os.waitpid(children[0], 0)
+
+
 def test_manifest_is_plain_json(tmp_path):
     save(tmp_path / "x", 1)
     manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())

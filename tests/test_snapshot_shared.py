@@ -170,6 +170,23 @@ def test_the_lock_goes_with_a_killed_publisher(root):
     check_files(root)
 
 
+def test_a_child_does_not_inherit_the_lock(root, monkeypatch):
+    try_out = Version.try_out
+    children = []
+
+    def try_out_and_fork(*arguments):
+        children.append(forked(lambda: time.sleep(60)))
+        try_out(*arguments)
+
+    monkeypatch.setattr(Version, "try_out", try_out_and_fork)
+    publish(1, root)
+    monkeypatch.undo()
+    assert publish(2, root, wait=False) == 2
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        status_of(child)
+
+
 def test_threads_publish_one_after_the_other(root, monkeypatch):
     inside = threading.Event()
     go_on = threading.Event()

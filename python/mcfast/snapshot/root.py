@@ -71,6 +71,7 @@ class Root:
             self._tidy()
             yield
         finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # children forked meanwhile have it open, too
             os.close(descriptor)
 
     def _tidy(self) -> None:
