@@ -251,6 +251,20 @@ def test_a_child_goes_on_with_the_current_version_where_its_own_is_pruned(root):
         assert check(recaller, 0, [9]) == (3, 3)
 
 
+def test_a_version_whose_file_has_the_inode_of_a_pruned_one(root):
+    """File systems give the inode of a removed file to the next one; after a fork, nothing holds on to it."""
+    publish(1, root)
+    with mcfast.open(root) as recaller:
+
+        def recall():
+            (root / "versions" / "1").rename(root / "versions" / "2")
+            (root / "CURRENT").write_text("2\n")
+            assert recaller.recall(0, 5).version == 2
+
+        assert status_of(forked(recall)) == 0
+        assert recaller.recall(0, 5).version == 1
+
+
 @pytest.mark.parametrize("stage", ["files.read", "recall.load", "store.open"])
 def test_a_version_is_pruned_while_it_is_opened(root, monkeypatch, stage):
     publish(1, root)

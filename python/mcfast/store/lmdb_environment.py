@@ -118,7 +118,7 @@ class Environment:
             if path.stat().st_size == 0:
                 raise CorruptError(f"{path}: truncated: 0 bytes")
             environment = _open.get(_identity(path))
-            if environment is None:
+            if environment is None or environment._is_lost():
                 environment = Environment(path, tables, readonly, map_size, sync)
                 environment._connect()
                 _open[environment._identity] = environment
@@ -134,7 +134,8 @@ class Environment:
         with _opening:
             self.users -= 1
             if self.users == 0:
-                del _open[self._identity]
+                if _open.get(self._identity) is self:
+                    del _open[self._identity]
                 with self._writing, self._alone():
                     try:
                         if self._lmdb is not None and not self._sync:
@@ -223,6 +224,13 @@ class Environment:
                 self._connect()
             assert self._lmdb is not None
             return self._lmdb
+
+    def _is_lost(self) -> bool:
+        """Whether the file was removed after a fork, since when nothing keeps its inode from becoming another file's."""
+        try:
+            return self._lmdb is None and _identity(self.path) != self._identity
+        except FileNotFoundError:
+            return True
 
     def _connect(self) -> None:
         try:
