@@ -16,6 +16,7 @@ import pytest
 
 import mcfast
 from mcfast.snapshot import version
+from mcfast.snapshot.recaller import Recaller
 from mcfast.snapshot.version import Version
 from served import N_ITEMS, check, check_files, current, forked, open_files, publish, status_of, telling
 
@@ -263,6 +264,15 @@ def test_a_version_whose_file_has_the_inode_of_a_pruned_one(root):
 
         assert status_of(forked(recall)) == 0
         assert recaller.recall(0, 5).version == 1
+
+
+def test_another_thread_reloads_first(root, monkeypatch):
+    publish(1, root)
+    with mcfast.open(root) as recaller:
+        publish(2, root, keep=1)
+        reload = Recaller.reload
+        monkeypatch.setattr(Recaller, "reload", lambda self: reload(self) and reload(self))
+        assert recaller.item_attributes(0) == {"number": 2}
 
 
 @pytest.mark.parametrize("stage", ["files.read", "recall.load", "store.open"])

@@ -340,10 +340,11 @@ class Recaller:
     def _with_version(self, answer: Callable[[Version], T]) -> T:
         """Answer from the version. Where its files have been pruned and are wanted anew, go on with the current one."""
         while True:
+            version = self._version
             try:
-                return answer(self._version)
+                return answer(version)
             except (FormatError, FileNotFoundError):
-                if not self.reload():
+                if not self.reload() and self._opened is version:  # nor has another thread reloaded
                     raise
 
     def _catalogue_of(self, version: Version, changed: int) -> Catalogue:
