@@ -226,7 +226,7 @@ class Environment:
             return self._lmdb
 
     def _is_lost(self) -> bool:
-        """Whether the file was removed after a fork, since when nothing keeps its inode from becoming another file's."""
+        """Whether the file was removed after a fork: nothing keeps its inode from becoming another file's then."""
         try:
             return self._lmdb is None and _identity(self.path) != self._identity
         except FileNotFoundError:
