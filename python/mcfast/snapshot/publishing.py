@@ -280,6 +280,8 @@ def _lasting(backend: str) -> str:
 def _prune(place: Root, keep: int) -> list[int]:
     current = place.current()
     numbers = place.numbers()
+    if current not in numbers:
+        raise place.missing(current)
     removed = [number for number in numbers[:-keep] if number != current]
     for number in removed:
         place.remove(number)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ CURRENT = "CURRENT"
 LOCK = "lock"
 VERSIONS = "versions"
 LIVE = "live"
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}\n")
 _BUILDING = ".building-"
 _REMOVED = ".removed-"
 
@@ -103,7 +105,7 @@ class Root:
             raise FormatError(f"{self.path}: no version is served: {CURRENT} is missing; {self._choice()}") from None
         except UnicodeDecodeError:
             text = ""
-        if not (text.endswith("\n") and text[:-1].isdecimal()):
+        if not _NUMBER.fullmatch(text):
             raise CorruptError(f"{self.path / CURRENT}: truncated or altered: no number; {self._choice()}")
         return int(text)
 
