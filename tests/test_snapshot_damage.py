@@ -224,8 +224,46 @@ def key_of(id):
     return struct.pack(">cq", b"i", id)
 
 
+RECORD = struct.pack("<HHIIf", 1, 2, 0, 0, 0.0) + bytes(8)
+
+
 def recall_0(recaller):
     return recaller.recall(0, 5)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        ("interactions", key_of(0), b'{"user":0,"items":[[1,nu'),
+        ("interactions", key_of(0), b'{"user":0}'),
+        ("interactions", key_of(0), b'{"user":0,"items":[1,2]}'),
+        ("interactions", key_of(0), b"5"),
+        ("interactions", key_of(0), b"\xff\xfe"),
+        ("vectors", key_of(0), struct.pack("<q", 3)),
+        ("vectors", key_of(0), struct.pack("<qI", 3, 24) + RECORD[:-1]),
+        ("vectors", key_of(0), struct.pack("<qI", 3, 23) + RECORD[:-1]),
+        ("vectors", key_of(0), struct.pack("<qI", 3, 2) + RECORD[:2]),
+        ("items", key_of(5), b"abc"),
+        ("items", key_of(5), struct.pack("<qI", 3, 2) + b"xx"),
+        ("items", key_of(5), struct.pack("<qII", 3, 29, 24) + RECORD + b"{"),
+        ("items", key_of(5), struct.pack("<qII", 3, 29, 24) + RECORD + b"5"),
+        ("items", key_of(5), struct.pack("<qII", 3, 29, 23) + RECORD + b"{"),
+        ("forgotten", key_of(0), b"x"),
+        ("state", b"items", b"x"),
+    ],
+)
+def test_an_altered_value_of_what_is_written_online_is_corrupt(served, live, table, key, value):
+    with mcfast.open(served) as recaller:
+        before = recaller.recall(1, 5)
+        put(live, table, key, value)
+        if table == "items":  # looked at again when the number of changes differs
+            put(live, "state", b"items", struct.pack("<q", 1000))
+        with pytest.raises(mcfast.CorruptError, match=FILE):
+            recall_0(recaller)
+        if table in ("interactions", "vectors", "forgotten"):
+            assert recaller.recall(1, 5).ids.tolist() == before.ids.tolist()  # others are served
+            recaller.forget(0)
+            assert recall_0(recaller).source == "popular"
 
 
 def test_what_a_newer_mcfast_wrote_online_is_refused(served, live):
@@ -235,7 +273,7 @@ def test_what_a_newer_mcfast_wrote_online_is_refused(served, live):
             use(served)
     assert current(served) == 3
     put(live, "state", b"format", b"1")
-    put(live, "vectors", key_of(0), struct.pack("<qHHIIf", 3, 2, 2, 0, 0, 0.0) + bytes(8))
+    put(live, "vectors", key_of(0), struct.pack("<qI", 3, 24) + b"\2" + RECORD[1:])
     with mcfast.open(served) as recaller, pytest.raises(mcfast.NewerFormatError, match="pip install -U mcfast"):
         recall_0(recaller)
 

@@ -30,6 +30,7 @@ from ..store import keys, record
 from ..store.keys import Id
 from ..store.record import Float32
 from . import stamped
+from .decoding import FILE, decoder
 from .root import Root
 from .values import (
     Interactions,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from ..store.lmdb_environment import Tables
 
-FILE = "live.lmdb"
 FORMAT = b"1"
 TABLES = ("interactions", "vectors", "items", "forgotten", "state")
 ALWAYS = -1
@@ -266,6 +266,7 @@ class Live:
             transaction.put(key, _NUMBER.pack(self._root.highest()) + long, db=tables["forgotten"])
 
 
+@decoder
 def _number(value: bytes) -> int:
     number: int = _NUMBER.unpack_from(value)[0]
     return number

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import message
-from ..errors import CorruptError
 from ..store import keys, record
 from ..store.keys import Id
 from ..store.record import Float32
+from .decoding import decoder
 
 _LENGTH = struct.Struct("<I")
 
@@ -34,13 +34,11 @@ def encode_interactions(user: Id, items: Mapping[Id, float | None]) -> bytes:
     return _json({"user": user, "items": list(items.items())})
 
 
+@decoder
 def decode_interactions(value: bytes) -> tuple[Id, Interactions]:
     """Return the user and the interactions in a value; raises CorruptError."""
-    try:
-        read = json.loads(value)
-        return read["user"], dict(read["items"])
-    except (ValueError, TypeError, KeyError):
-        raise CorruptError("interactions of a user are truncated or altered") from None
+    read = json.loads(value)
+    return read["user"], dict(read["items"])
 
 
 def encode_vector(vector: Float32, bias: float, long: bytes) -> bytes:
@@ -50,6 +48,7 @@ def encode_vector(vector: Float32, bias: float, long: bytes) -> bytes:
     return bytes(data)
 
 
+@decoder
 def decode_vector(data: bytes) -> record.Value:
     """Return the vector and the bias; raises CorruptError."""
     return record.decode(data, record.long_id(data))
@@ -64,13 +63,11 @@ def encode_item(vector: Float32, bias: float, long: bytes, attributes: dict[str,
         raise TypeError(message("attributes", str(error), "names and values that JSON has")) from None
 
 
+@decoder
 def decode_item(key: bytes, data: bytes) -> OnlineItem:
     """Return the item; raises CorruptError."""
-    try:
-        end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
-        kept, attributes = data[_LENGTH.size : end], json.loads(data[end:])
-    except (struct.error, ValueError):
-        raise CorruptError("an item is truncated or altered") from None
+    end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
+    kept, attributes = data[_LENGTH.size : end], dict(json.loads(data[end:]))
     return OnlineItem(keys.decode(key, record.long_id(kept)), decode_vector(kept), attributes)
 
 
