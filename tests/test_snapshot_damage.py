@@ -409,6 +409,26 @@ def test_who_is_forgotten_is_hidden_from_all_versions_and_left_out_of_new_ones(s
         assert len(recaller.seen(0)) == 0
 
 
+def test_who_is_forgotten_and_returns_while_a_version_is_built_stays_hidden_from_it(served, monkeypatch):
+    write = mcfast.snapshot.version.write
+
+    def forget_and_write(*arguments):
+        with mcfast.open(served) as recaller:
+            recaller.forget(0)
+            recaller.record(0, [9])
+        write(*arguments)
+
+    monkeypatch.setattr(mcfast.snapshot.version, "write", forget_and_write)
+    publish(4, served)
+    monkeypatch.undo()
+    with mcfast.open(served) as recaller:
+        assert recaller.version == 4
+        assert not knows(recaller, 0)
+        publish(5, served)
+        recaller.reload()
+        assert knows(recaller, 0)
+
+
 def test_vectors_put_online_go_with_their_version(served):
     with mcfast.open(served) as recaller:
         recaller.put_user(50, [3.0, -1.0], 3.0)

@@ -140,6 +140,7 @@ class Root:
         """
         folder = self._versions / f"{_BUILDING}{number}-{secrets.token_hex(8)}"
         try:
+            folder.mkdir()  # first of all: from now on `highest` counts this version
             yield folder
             folder.rename(self.version(number))
             files.sync_directory(self._versions)
