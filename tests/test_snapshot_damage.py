@@ -409,6 +409,16 @@ def test_who_is_forgotten_is_hidden_from_all_versions_and_left_out_of_new_ones(s
         assert len(recaller.seen(0)) == 0
 
 
+def test_attributes_of_who_is_forgotten_are_left_out_of_new_versions(served):
+    with mcfast.open(served) as recaller:
+        recaller.forget(0)
+    publish(4, served)
+    (file,) = served.glob("versions/4/arrays-*/users.bin")
+    import pyarrow as pa
+
+    assert pa.ipc.open_file(pa.memory_map(str(file))).read_all()["id"].to_pylist() == []
+
+
 def test_who_is_forgotten_and_returns_while_a_version_is_built_stays_hidden_from_it(served, monkeypatch):
     write = mcfast.snapshot.version.write
 

@@ -56,6 +56,13 @@ def read_attributes(source: Any, known: Ids, name: str) -> pa.Table:
     return table.filter(pa.array(rows >= 0))
 
 
+def of_ids(table: pa.Table, known: Ids) -> pa.Table:
+    """Return those rows of a table of `read_attributes` whose ids are known."""
+    import pyarrow as pa
+
+    return table.filter(pa.array(known.rows(table[ID], unknown="skip") >= 0))
+
+
 def write_attributes(table: pa.Table, path: Path) -> None:
     """Write a table as an Arrow IPC file."""
     import pyarrow as pa

@@ -13,7 +13,8 @@ import numpy as np
 from .. import checks, files
 from .. import recall as recalls
 from .. import store as stores
-from ..data.attributes import read_attributes
+from ..data.attributes import of_ids, read_attributes
+from ..data.ids import Ids
 from ..errors import FormatError
 from ..model import Model
 from ..progress import bar
@@ -153,6 +154,8 @@ def publish(
         number = place.highest() + 1
         with place.building(number) as folder, Live(place) as live:
             remaining = live.not_forgotten(model.users)
+            if "users" in attributes and len(remaining) < model.n_users:
+                attributes["users"] = of_ids(attributes["users"], Ids(model.users.take(remaining)))
             versioned.write(folder, number, model, built, backend, attributes, remaining)
         del built
         shown.update()
