@@ -15,7 +15,7 @@ from mcfast.recall.protocol import KIND as INDEX_KIND
 from mcfast.snapshot.live import FILE, TABLES
 from mcfast.snapshot.version import KIND
 from mcfast.store.lmdb_environment import Environment
-from served import N_ITEMS, N_USERS, check, check_files, current, publish
+from served import N_ITEMS, N_USERS, UNKNOWN, check, check_files, current, publish
 
 
 @pytest.fixture
@@ -349,6 +349,23 @@ def test_ids_of_no_kind(served, id):
         ):
             with pytest.raises(TypeError, match=r"(user|users|item|items|exclude): got"):
                 call()
+
+
+@pytest.mark.parametrize("new", [["a"], [7], [7, "a"]])
+def test_an_empty_catalogue_takes_items_of_either_kind(root, new):
+    mcfast.publish(mcfast.Model.from_factors(np.ones((2, 2)), np.ones((0, 2))), root)
+    with mcfast.open(root) as recaller:
+        for user in (0, UNKNOWN):
+            assert [len(part) for part in recaller.recall(user, 10**9)[:2]] == [0, 0]
+        recaller.record(0, new)
+        assert recaller.seen(0).tolist() == []
+        for item in new:
+            recaller.put_item(item, [1.0, 2.0])
+        assert recaller.recall(1, 5).ids.tolist() == new
+        assert recaller.recall(UNKNOWN, 5).ids.tolist() == new
+        assert recaller.recall(1, 5, exclude=new[:1]).ids.tolist() == new[1:]
+        assert recaller.recall(0, 5).ids.tolist() == []
+        assert recaller.seen(0).tolist() == new
 
 
 def test_one_item_and_one_user(root):

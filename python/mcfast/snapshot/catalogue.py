@@ -39,7 +39,8 @@ class Catalogue:
         self.changed = changed
         self._attributes = {item.id: item.attributes for item in added}
         n = len(version.items)
-        rows = version.items.rows([item.id for item in added], "items", "skip").astype(np.int64)
+        ids = [item.id for item in added]
+        rows = version.items.rows(ids, "items", "skip").astype(np.int64) if n else np.full(len(ids), -1)
         new = np.flatnonzero(rows < 0)
         self._new = [added[i].id for i in new]
         self._row_of = {id: n + j for j, id in enumerate(self._new)}
@@ -54,12 +55,11 @@ class Catalogue:
 
     def rows(self, ids: Iterable[Id]) -> Int64:
         """Return the rows of those ids that are known."""
-        items = self.version.items
-        fitting = [id for id in ids if isinstance(id, int) == items.is_integer]
+        items, asked = self.version.items, list(ids)
+        fitting = [id for id in asked if isinstance(id, int) == items.is_integer]
         rows = items.rows(fitting, "items", "skip").astype(np.int64) if fitting else np.zeros(0, np.int64)
-        for i in np.flatnonzero(rows < 0) if self._row_of else ():
-            rows[i] = self._row_of.get(fitting[i], -1)
-        return rows[rows >= 0]
+        new = [self._row_of[id] for id in asked if id in self._row_of] if self._row_of else []
+        return np.concatenate([rows[rows >= 0], np.array(new, np.int64)])
 
     def ids(self, rows: Int64) -> npt.NDArray[Any]:
         """Return the ids of rows, none for -1."""
@@ -67,6 +67,8 @@ class Catalogue:
         if not self._new:
             return self.version.items.take(rows)
         ids = self.version.items.take(np.where(rows < n, rows, -1))
+        if not n and any(isinstance(id, str) for id in self._new):  # a version without items knows no kind of ids
+            ids = np.full(rows.shape, None, object)
         for place in np.argwhere(rows >= n):
             ids[tuple(place)] = self._new[rows[tuple(place)] - n]
         return ids
