@@ -139,7 +139,7 @@ class Version:
         scores = scores + (self.mean + values.biases)[:, None]
         good = bool(np.isfinite(scores).all() and (rows >= 0).all())
         if good and model is not None:
-            expected = model.predict(np.repeat(np.array(ids), rows.shape[1]), self.items.take(rows.ravel()))
+            expected = model.predict(np.repeat(np.array(ids, object), rows.shape[1]), self.items.take(rows.ravel()))
             good = np.allclose(scores.ravel(), expected, rtol=1e-5, atol=1e-5)
         if not good:
             raise CorruptError(f"version {self.number} does not answer as its model does; it is not served")
