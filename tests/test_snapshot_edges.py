@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import mcfast
-from mcfast.snapshot.live import FILE, TABLES
+from mcfast.snapshot.live import FILE, TABLES, Live
 from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, N_USERS, UNKNOWN, publish
 
@@ -208,6 +208,24 @@ def test_who_is_forgotten_and_returns_while_a_version_is_built_stays_hidden_from
         publish(5, served)
         recaller.reload()
         assert knows(recaller, 0)
+
+
+def test_who_is_forgotten_while_folded_in_has_no_vector(served, monkeypatch):
+    put_folded = Live.put_folded
+
+    def forget_and_put(*arguments):
+        with mcfast.open(served) as recaller:
+            recaller.forget(70)
+        put_folded(*arguments)
+
+    with mcfast.open(served) as recaller:
+        for user in (70, 71):
+            recaller.record(user, [4], scores=[1.0])
+        monkeypatch.setattr(Live, "put_folded", forget_and_put)
+        publish(4, served)
+        recaller.reload()
+        assert not knows(recaller, 70)
+        assert recaller.recall(71, 5).source == "folded"
 
 
 def test_vectors_put_online_go_with_their_version(served):

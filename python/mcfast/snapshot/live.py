@@ -154,9 +154,11 @@ class Live:
         """Write users and items that were folded in, encoded, all in one step."""
 
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
-            for table, folded in ((tables["vectors"], users), (tables["items"], items)):
-                for (key, _), data in folded:
-                    _put(transaction, table, key, version, data)
+            for (key, _), data in users:
+                if transaction.get(key, None, tables["interactions"]) is not None:  # else forgotten meanwhile
+                    _put(transaction, tables["vectors"], key, version, data)
+            for (key, _), data in items:
+                _put(transaction, tables["items"], key, version, data)
             _count(transaction, tables)
 
         self._environment.write(write)
