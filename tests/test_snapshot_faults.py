@@ -20,7 +20,7 @@ from mcfast.snapshot import publishing
 from mcfast.snapshot.live import FILE, TABLES, Live
 from mcfast.snapshot.root import Root
 from mcfast.store.lmdb_environment import Environment
-from served import N_ITEMS, UNKNOWN, check, check_files, current, forked, publish, status_of, telling
+from served import N_ITEMS, UNKNOWN, check, check_files, current, forked, model_of, publish, status_of, telling
 
 
 @pytest.fixture
@@ -215,6 +215,18 @@ def test_a_disk_too_full_for_the_switch_leaves_the_old_version_served(served, mo
     still_serves_2(served)
 
 
+def test_what_was_folded_in_for_a_version_that_was_never_served_is_gone(served, monkeypatch):
+    with mcfast.open(served) as recaller:
+        recaller.record(1, [3], scores=[5.0])
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+            patch.setattr(Root, "set_current", full)
+            mcfast.publish(mcfast.Model.from_factors([[1.0, 1.0]], model_of(3).item_factors), served)
+        assert publish(3, served) == 3
+        recaller.reload()
+        assert recaller.recall(1, 5).source == "exact"
+        assert check(recaller, 1, [3]) == (3, 3)
+
+
 def test_an_error_after_the_switch_takes_nothing_away(served, monkeypatch):
     set_current = Root.set_current
     monkeypatch.setattr(Root, "set_current", lambda *arguments: full(set_current(*arguments)))
@@ -227,7 +239,8 @@ def test_an_error_after_the_switch_takes_nothing_away(served, monkeypatch):
 
 
 def test_a_disk_too_full_to_clean_up_is_no_reason_to_fail(served, monkeypatch):
-    monkeypatch.setattr(Live, "drop_vectors", full)
+    drop_vectors = Live.drop_vectors
+    monkeypatch.setattr(Live, "drop_vectors", lambda live, kept: drop_vectors(live, kept) if 1 in kept else full())
     assert publish(3, served, keep=1) == 3
     monkeypatch.undo()
     assert publish(4, served, keep=1) == 4
@@ -235,7 +248,7 @@ def test_a_disk_too_full_to_clean_up_is_no_reason_to_fail(served, monkeypatch):
         assert live.look([b"i" + (UNKNOWN - 1).to_bytes(8, "big", signed=True)], 1).users == {}
 
 
-@pytest.mark.parametrize("stage", ["_index", "versioned.write", "Version.try_out", "Root.set_current"])
+@pytest.mark.parametrize("stage", ["_index", "versioned.write", "Version.try_out", "fold_anew", "Root.set_current"])
 def test_ctrl_c_leaves_the_old_version_served(served, monkeypatch, stage):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

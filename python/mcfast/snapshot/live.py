@@ -199,13 +199,15 @@ class Live:
         def write(transaction: Transaction[bytes], tables: Tables) -> None:
             for name in ("vectors", "items"):
                 with transaction.cursor(tables[name]) as cursor:
-                    kept = [(key, value, stamped.only(value, versions)) for key, value in cursor]
-                for key, before, after in kept:
-                    if not after:
-                        transaction.delete(key, db=tables[name])
-                    elif after != before:
+                    kept = ((key, value, stamped.only(value, versions)) for key, value in cursor)
+                    changed = [(key, after) for key, before, after in kept if after != before]
+                for key, after in changed:
+                    if after:
                         transaction.put(key, after, db=tables[name])
-            _count(transaction, tables)
+                    else:
+                        transaction.delete(key, db=tables[name])
+                if changed and name == "items":
+                    _count(transaction, tables)
 
         self._environment.write(write)
 

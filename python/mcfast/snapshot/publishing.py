@@ -153,6 +153,7 @@ def publish(
         shown.update()
         number = place.highest() + 1
         with place.building(number) as folder, Live(place) as live:
+            live.drop_vectors(place.numbers())  # also those left by a failed publication, which had this number
             remaining = live.not_forgotten(model.users)
             if "users" in attributes and len(remaining) < model.n_users:
                 attributes["users"] = of_ids(attributes["users"], Ids(model.users.take(remaining)))
