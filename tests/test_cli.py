@@ -14,7 +14,7 @@ import pytest
 import mcfast
 from mcfast import cli
 
-COMMANDS = ["demo", "fit", "evaluate", "recommend", "info", "publish", "recall", "rollback", "versions"]
+COMMANDS = ["demo", "fit", "tune", "evaluate", "recommend", "info", "publish", "recall", "rollback", "versions"]
 
 
 @pytest.fixture(scope="module")

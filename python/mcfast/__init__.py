@@ -25,6 +25,7 @@ from .model_files import load
 from .ranking import Recommendations
 from .snapshot import Recalled, RecalledMany, Recaller, VersionInfo, open, prune, publish, rollback, versions
 from .training import fit
+from .tuning import Trial, Tuning, tune
 
 __version__: str = build_info()["version"]
 
@@ -42,7 +43,9 @@ __all__ = [
     "RecalledMany",
     "Recaller",
     "Recommendations",
+    "Trial",
     "Triples",
+    "Tuning",
     "UnknownIdError",
     "VersionInfo",
     "build_info",
@@ -59,5 +62,6 @@ __all__ = [
     "rollback",
     "score_events",
     "store",
+    "tune",
     "versions",
 ]

@@ -53,15 +53,20 @@ def add_options(parser: argparse.ArgumentParser, function: Callable[..., Any], d
     """Add an option for each argument of `function` that is described: its name, and its default from there."""
     parameters = inspect.signature(function).parameters
     for name, (kind, text) in described.items():
-        flag = f"-{name}" if len(name) == 1 else "--" + name.replace("_", "-")
         default = parameters[name].default
         default = {True: "yes", False: "no"}[default] if kind is bool and default is not None else default
         shown = text if default in (None, inspect.Parameter.empty) else f"{text} (default: {default})"
-        if kind is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=shown)
-        else:
-            metavar = "N" if kind is int else "X" if kind is float else name.upper()
-            parser.add_argument(flag, dest=name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=shown)
+        add_option(parser, name, kind, shown)
+
+
+def add_option(parser: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], text: str) -> None:
+    """Add one option, which is absent unless it is given."""
+    flag = f"-{name}" if len(name) == 1 else "--" + name.replace("_", "-")
+    if kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+    else:
+        metavar = "N" if kind is int else "X" if kind is float else name.upper()
+        parser.add_argument(flag, dest=name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def given(arguments: argparse.Namespace, function: Callable[..., Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     files.check_place(Path(arguments.out), KIND)  # before the work, not after
     options = common.given(arguments, fit)
     options["init"] = arguments.init and load(arguments.init)
-    options["validation"] = arguments.validation and _validation(arguments)
+    options["validation"] = arguments.validation and validation(arguments)
     start = time.perf_counter()
     triples = common.read(arguments, arguments.source)
     read = time.perf_counter()
@@ -104,7 +104,8 @@ def history(fitted: Model) -> str:
     return common.table(header, rows)
 
 
-def _validation(arguments: argparse.Namespace) -> Any:
+def validation(arguments: argparse.Namespace) -> Any:
+    """Return the fraction or the data that was given to validate on."""
     try:
         return float(arguments.validation)
     except ValueError:
