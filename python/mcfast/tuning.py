@@ -131,13 +131,14 @@ def tune(
     -----
     The first trial has the defaults of `fit`. What follows is successive halving [1]_ over the number of factors, since
     few factors cost little and like nearly the same settings as many: of a bracket of candidates the better half goes
-    on with twice the factors, and so on. The first bracket is drawn from wide ranges, each later one from a normal
-    distribution fitted to the best settings so far (the cross-entropy method [2]_). A trial counts by the error after
-    its last epoch, so that the number of epochs and the schedule of the step are tried as they will be used.
+    on with twice the factors, and so on. The first bracket is drawn from wide ranges. For later ones many candidates
+    are drawn around the best settings so far, and those are tried that a quadratic surface, fitted to the best results,
+    holds for the best with many factors [2]_. A trial counts by the error after its last epoch, so that the number of
+    epochs and the schedule of the step are tried as they will be used.
 
     .. [1] Jamieson, Talwalkar: "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016.
-    .. [2] Rubinstein: "The cross-entropy method for combinatorial and continuous optimization", Methodology and
-       Computing in Applied Probability 1, 1999.
+    .. [2] Box, Wilson: "On the experimental attainment of optimum conditions", Journal of the Royal Statistical Society
+       B 13(1), 1951.
 
     Examples
     --------
