@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/peers-results"))
     given = parser.parse_args()
     given.environments = given.environments.resolve()
+    given.libmf = given.libmf and given.libmf.resolve()
 
     folder = given.environments / "problems" / given.problem
     prepare(given.problem, folder, given.data)

@@ -9,9 +9,9 @@ PACKAGES = ("cmfrec", "threadpoolctl")
 MEASURE = "rmse"
 CONTENDERS = {
     "cmfrec": {
-        "18m": {"k": 64, "lambda_": 0.1, "scale_lam": True, "niter": [3, 6]},
+        "18m": {"k": 64, "lambda_": 0.1, "scale_lam": True, "niter": [4]},
         "ml-1m": {"k": 40, "lambda_": 0.06, "scale_lam": True, "add_implicit_features": True, "niter": [5, 10, 15]},
-        "ml-100k": {"k": 40, "lambda_": 0.1, "scale_lam": True, "niter": [5, 10, 15]},
+        "ml-100k": {"k": 40, "lambda_": 0.1, "scale_lam": True, "add_implicit_features": True, "niter": [5, 10, 15]},
     }
 }
 

@@ -10,8 +10,8 @@ MEASURE = "recall@20"
 CONTENDERS = {
     "implicit ALS": {
         "18m": {"factors": 64, "regularization": 10.0, "alpha": 20.0, "iterations": [3]},
-        "ml-1m": {"factors": 64, "regularization": 10.0, "alpha": 5.0, "iterations": [5, 15]},
-        "ml-100k": {"factors": 32, "regularization": 10.0, "alpha": 5.0, "iterations": [5, 15]},
+        "ml-1m": {"factors": 64, "regularization": 30.0, "alpha": 5.0, "iterations": [5, 15]},
+        "ml-100k": {"factors": 64, "regularization": 30.0, "alpha": 5.0, "iterations": [5, 15]},
     }
 }
 

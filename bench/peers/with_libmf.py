@@ -9,9 +9,9 @@ PACKAGES = ("libmf",)
 MEASURE = "rmse"
 CONTENDERS = {
     "libmf": {
-        "18m": {"k": 64, "lambda_p2": 0.05, "lambda_q2": 0.05, "eta": 0.1, "nr_iters": [5, 8, 11]},
-        "ml-1m": {"k": 128, "lambda_p2": 0.05, "lambda_q2": 0.05, "eta": 0.1, "nr_iters": [10, 20, 40]},
-        "ml-100k": {"k": 64, "lambda_p2": 0.1, "lambda_q2": 0.1, "eta": 0.1, "nr_iters": [10, 20, 40]},
+        "18m": {"k": 64, "lambda_p2": 0.05, "lambda_q2": 0.05, "eta": 0.1, "nr_iters": [11]},
+        "ml-1m": {"k": 256, "lambda_p2": 0.05, "lambda_q2": 0.05, "eta": 0.05, "nr_iters": [14, 18]},
+        "ml-100k": {"k": 128, "lambda_p2": 0.07, "lambda_q2": 0.07, "eta": 0.05, "nr_iters": [10, 15, 20]},
     }
 }
 

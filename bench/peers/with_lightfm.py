@@ -10,8 +10,8 @@ MEASURE = "recall@20"
 CONTENDERS = {
     "LightFM WARP": {
         "18m": {"no_components": 64, "learning_rate": 0.05, "epochs": [1]},
-        "ml-1m": {"no_components": 64, "learning_rate": 0.05, "epochs": [10, 20]},
-        "ml-100k": {"no_components": 32, "learning_rate": 0.05, "epochs": [10, 20]},
+        "ml-1m": {"no_components": 64, "learning_rate": 0.03, "epochs": [10, 20]},
+        "ml-100k": {"no_components": 64, "learning_rate": 0.03, "epochs": [20, 40]},
     }
 }
 

@@ -9,15 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-# What the first bracket draws from, evenly in the logarithm. Later ones may leave it.
-RANGES = {"regularization": (0.002, 0.5), "learning_rate": (0.02, 0.3), "epochs": (5, 40)}
+# What candidates are drawn from, those of the first bracket evenly in the logarithm.
+RANGES = {"regularization": (0.002, 0.5), "learning_rate": (0.02, 0.3), "epochs": (3, 30)}
 
 FIRST, LATER = 16, 8  # candidates of the first bracket, and of each later one
 FEW_FACTORS = 16  # of the first bracket
 ELITE = 8  # the best settings, around which later brackets are drawn
 WIDER = 1.5  # how far, against their own standard deviation: the best may lie beside them
 POOL = 64  # draws, of which the most promising become candidates
-FITTED = 40  # the best results, to which the surface is fitted that tells what promises most
+FITTED = 30  # the best results, to which the surface is fitted that tells what promises most
 SHRINK = 0.003  # holds the surface down where there are few results; small against errors of the order of 1
 CLOSE = 1e-4  # the search ends where the errors of the elite differ less, relatively
 
@@ -101,6 +101,7 @@ def _promising(
     centre = points.mean(0)
     weights = WIDER * rng.standard_normal((POOL, len(elite))) / math.sqrt(len(elite) - 1)
     drawn = centre + weights @ (points - centre)  # normal, with the mean and the shape of the elite
+    drawn = np.clip(drawn, *np.log([RANGES[name] for name in searched]).T)
 
     fitted = ranked[:FITTED]
     known = np.log([[*(result.settings[name] for name in searched), result.settings["factors"]] for result in fitted])
