@@ -55,14 +55,15 @@ def work(root, tell, seed, first):
                 mcfast.prune(root, keep=chance.randrange(1, 3))
 
 
-def worked(root, seed, first, seconds):
-    """Let a child work for a while, then kill it; return what it told."""
+def worked(root, seed, first, lines, seconds):
+    """Let a child work until it has told so many lines, and a moment more, then kill it; return what it told."""
     child, told = telling(lambda tell: work(root, tell, seed, first))
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    assert status_of(child) == -signal.SIGKILL
     with told:
-        return [line.split() for line in told]
+        begun = list(itertools.islice(told, lines))
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        assert status_of(child) == -signal.SIGKILL
+        return [line.split() for line in (*begun, *told)]
 
 
 def test_kill_at_any_moment_leaves_one_whole_version_and_loses_nothing(root):
@@ -72,7 +73,7 @@ def test_kill_at_any_moment_leaves_one_whole_version_and_loses_nothing(root):
     recorded = {}
     struck = Counter()
     for kill in range(200):
-        lines = worked(root, kill, 1000 + len(recorded) + 10 * kill, chance.uniform(0.001, 0.12))
+        lines = worked(root, kill, 1000 + len(recorded) + 10 * kill, chance.randrange(9), chance.uniform(0, 0.03))
         new = {int(line[1]): int(line[2]) for line in lines if line[0] == "recorded"}
         struck.update(line[0] for line in lines[-1:])
         with mcfast.open(root) as recaller:
