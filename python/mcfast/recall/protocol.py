@@ -52,6 +52,19 @@ class Index(ABC):
         return self._items.dimension
 
     @property
+    def rows(self) -> Float32:
+        """The vectors of the items as the core takes them: (size, width) float32, padded with zeros; not to be changed.
+
+        Those of "cosine" have length 1.
+        """
+        return self._items.rows
+
+    @property
+    def offsets(self) -> Float32 | None:
+        """What is added to the inner product with each item, (size,) float32; None where nothing is."""
+        return self._items.offsets
+
+    @property
     def metric(self) -> str:
         """How items are compared: "ip", "cosine" or "l2"."""
         return self._items.metric
