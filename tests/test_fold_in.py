@@ -257,3 +257,26 @@ def test_a_recaller_stays_with_the_version_that_it_was_opened_with(root):
         assert recaller.version == 1
     with pytest.raises(mcfast.FormatError, match="no version 3"):
         mcfast.open(root, version=3)
+
+
+# --- looking around ---------------------------------------------------------------------------------------------------
+
+
+def test_items_are_found_by_their_title_the_most_popular_first(recaller):
+    popular = recaller.recall(999, N_ITEMS).ids.tolist()
+    fitting = [i for i in popular if "12" in str(i)]
+    assert recaller.find_items("iTEM 12", 100).tolist() == [i for i in fitting if str(i).startswith("12")]
+    assert recaller.find_items("12", 2).tolist() == fitting[:2]
+    assert recaller.find_items("nothing").tolist() == []
+    assert recaller.find_items("x", attribute="none").tolist() == []
+    assert recaller.attributes == ["title", "year", "g"]
+
+
+def test_the_map_shows_the_most_popular_items_by_their_principal_components(recaller):
+    ids, places = recaller.map_items(50)
+    assert ids.tolist() == recaller.recall(999, 50).ids.tolist()
+    vectors = made().item_factors[ids].astype(float)
+    vectors -= vectors.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(vectors)
+    np.testing.assert_allclose(np.abs(places), np.abs(vectors @ directions[:2].T), rtol=1e-4, atol=1e-4)
+    assert len(recaller.map_items(10_000)[0]) == N_ITEMS

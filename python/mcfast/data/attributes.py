@@ -105,6 +105,18 @@ class Attributes:
             found[rows[rows >= 0]] = True
         return found
 
+    def having(self, text: str, name: str, known: Ids) -> Bool:
+        """Return which of the ids have a text in an attribute, in upper or lower case."""
+        import pyarrow.compute as pc
+
+        found = np.zeros(len(known), np.bool_)
+        if name in self.names and self._table[1].is_integer == known.is_integer:
+            table, ids = self._table
+            has = pc.match_substring(table[name].cast("string"), text, ignore_case=True).fill_null(False)
+            rows = known.rows(ids.values[has.to_numpy()], "ids", "skip")
+            found[rows[rows >= 0]] = True
+        return found
+
     @property
     def names(self) -> list[str]:
         """The names of the attributes."""

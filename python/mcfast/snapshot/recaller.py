@@ -12,12 +12,12 @@ from .. import checks
 from ..store import keys
 from ..store.keys import Id
 from .answers import Recalled, RecalledMany
-from .newcomers import Newcomers
+from .browsing import Browsing
 from .queries import Queries, Wanted
 from .version import Version
 
 
-class Recaller(Newcomers):
+class Recaller(Browsing):
     """Answers from the version of a served folder that was current when it was opened or last reloaded.
 
     Made by `mcfast.open`. Threads may share it, and it is usable after a fork. Every answer is of one version. What is
