@@ -277,6 +277,6 @@ def test_the_map_shows_the_most_popular_items_by_their_principal_components(reca
     assert ids.tolist() == recaller.recall(999, 50).ids.tolist()
     vectors = made().item_factors[ids].astype(float)
     vectors -= vectors.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(vectors)
+    _, _, directions = np.linalg.svd(vectors)
     np.testing.assert_allclose(np.abs(places), np.abs(vectors @ directions[:2].T), rtol=1e-4, atol=1e-4)
     assert len(recaller.map_items(10_000)[0]) == N_ITEMS
