@@ -123,9 +123,9 @@ class Index(ABC):
         rows, scores = self._search(prepared, k, filters, checks.thread_count(threads))
         return (rows[0], scores[0]) if np.ndim(queries) == 1 else (rows, scores)
 
-    def search_checked(self, queries: Any, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
-        """Search for rows of queries, as `search` does, where `k` and the filters need no check any more."""
-        return self._search(self._items.queries(queries), k, filters, threads)
+    def search_checked(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        """Search for rows of queries, as `search` does, where nothing needs a check any more."""
+        return self._search(self._items.prepared(queries), k, filters, threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a directory, or replace the index that stands there, in one step.

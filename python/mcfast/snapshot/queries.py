@@ -124,12 +124,25 @@ class Queries:
         allowed = None
         if wanted.allow is not None or wanted.filter is not None:
             allowed = catalogue.allowed(wanted.allow, wanted.filter)
-        rows = np.full((self._n, k), -1, np.int64)
-        scores = np.full((self._n, k), -np.inf, np.float32)
-        if k:
-            self._search(catalogue, rows, scores, excluded, allowed, wanted)
+        if wanted.exact:
+            self._sources = [EXACT if source == INDEX else source for source in self._sources]
+        if k and self._known.all():  # as a rule, and then arrays need not be taken apart
+            rows, scores = self._found(slice(None), catalogue, k, excluded, allowed, wanted)
+        else:
+            rows = np.full((self._n, k), -1, np.int64)
+            scores = np.full((self._n, k), -np.inf, np.float32)
+            if k:
+                self._search(catalogue, rows, scores, excluded, allowed, wanted)
         counts = np.count_nonzero(rows >= 0, axis=1)
         return RecalledMany(catalogue.ids(rows), scores, counts, self._sources, self._version.number)
+
+    def _found(
+        self, which: Any, catalogue: Catalogue, k: int, excluded: Seen, allow: Bool | None, wanted: Wanted
+    ) -> tuple[Int64, Float32]:
+        """Search with the vectors of some users, of whom `excluded` is."""
+        vectors, biases = self._vectors[which], self._biases[which].astype(np.float64)
+        rows, scores = catalogue.search(vectors, k, excluded, allow, wanted.exact, wanted.threads)
+        return rows, (scores + (self._mean + biases)[:, None]).astype(np.float32)
 
     def _search(
         self, catalogue: Catalogue, rows: Int64, scores: Float32, excluded: Seen, allow: Bool | None, wanted: Wanted
@@ -137,11 +150,8 @@ class Queries:
         k = rows.shape[1]
         known = np.flatnonzero(self._known)
         if len(known):
-            own = excluded if len(known) == self._n else excluded.select(known)
-            rows[known], found = catalogue.search(self._vectors[known], k, own, allow, wanted.exact, wanted.threads)
-            scores[known] = found + (self._mean + self._biases[known].astype(np.float64))[:, None]
-            if wanted.exact:
-                self._sources = [EXACT if source == INDEX else source for source in self._sources]
+            own = excluded.select(known)
+            rows[known], scores[known] = self._found(known, catalogue, k, own, allow, wanted)
         for i in np.flatnonzero(~self._known):
             self._sources[i] = POPULAR
             popular, counts = catalogue.popular(k, excluded.of_user(int(i)), allow)
