@@ -53,7 +53,7 @@ def problem(error: Exception) -> Reply:
     if isinstance(error, UnknownIdError):
         return Reply(404, _text(str(error)))
     if isinstance(error, FormatError | OSError):
-        if isinstance(error, FormatError) or error.errno in _FULL:
+        if isinstance(error, FormatError | ConnectionError) or error.errno in _FULL:
             return Reply(503, _text(str(error)), ((b"retry-after", b"1"),))
     elif isinstance(error, ValueError | TypeError):
         return Reply(422, _text(str(error)))
