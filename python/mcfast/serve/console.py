@@ -9,6 +9,7 @@ from fastapi import FastAPI, Response
 FILES = {
     "/": ("index.html", "text/html"),
     "/console.js": ("console.js", "text/javascript"),
+    "/map.js": ("map.js", "text/javascript"),
     "/console.css": ("console.css", "text/css"),
 }
 HEADERS = {

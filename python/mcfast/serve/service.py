@@ -190,11 +190,9 @@ class Service:
                 lists = [[kinds.item(item) for item in items] for items in asked.items or ()]
                 options["exclude_seen"] = asked.exclude_seen
                 found = recaller.recall_items_many(lists, scores=asked.scores, **options)
-            return {
-                "results": self._results(recaller, found, users, asked.attributes),
-                "version": found.version,
-                "microseconds": int((time.perf_counter() - start) * 1e6),
-            }
+            taken = int((time.perf_counter() - start) * 1e6)
+            results = self._results(recaller, found, users, asked.attributes)
+            return {"results": results, "version": found.version, "microseconds": taken}
 
         return self._ask(recaller, ask)
 
@@ -221,11 +219,12 @@ class Service:
         def ask(kinds: ids.Kinds) -> Answer:
             id = kinds.item(item)
             found = recaller.similar_items(id, k)
+            taken = int((time.perf_counter() - start) * 1e6)
             plain = found.ids.tolist()
             answer = {"item_id": id, "ids": plain, "scores": found.scores, "version": found.version}
             if attributes:
                 answer["attributes"] = [recaller.item_attributes(like) for like in plain]
-            return answer | {"microseconds": int((time.perf_counter() - start) * 1e6)}
+            return answer | {"microseconds": taken}
 
         return self._ask(recaller, ask)
 
