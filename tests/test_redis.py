@@ -181,6 +181,13 @@ def test_a_server_that_is_killed_and_comes_back(root, tmp_path, server, monkeypa
     with service(root, tmp_path) as client:
         expected = client.ask("GET", "/v1/recall/100?k=5")[2]["ids"]
         client.ask("POST", "/v1/interactions", {"user_id": 100, "items": [expected[0]]})
+        server.process.send_signal(signal.SIGSTOP)
+        waiting = client.begin("GET", "/v1/recall/100?k=5")
+        time.sleep(0.2)
+        assert client.ask("GET", "/healthz")[0] == 200
+        assert not waiting.done()
+        server.process.send_signal(signal.SIGCONT)
+        assert waiting.result(30)[0] == 200
         server.kill()
         status, headers, answer = client.ask("GET", "/v1/recall/100?k=5")
         assert (status, headers["retry-after"]) == (503, "1")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from . import logs
 from .models import Recall
 from .replies import JSON, Headers, Refused, Reply, dump, problem
-from .service import Service
+from .service import Answer, Service
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -101,13 +101,18 @@ class Front:
         method, path = scope["method"], scope["path"]
         if method == "GET" and path.startswith(_USER) and len(path) > len(_USER):
             k, exclude_seen = _query(scope["query_string"])
-            return Reply(200, dump(self._service.recall_user(path[len(_USER) :], k, exclude_seen)))
+            user = path[len(_USER) :]
+            return await self._answered(lambda: self._service.recall_user(user, k, exclude_seen), quick=True)
         if method == "POST" and path == RECALL:
             asked = Recall.model_validate_json(body)
-            if _quick(asked):
-                return Reply(200, dump(self._service.recall(asked)))
-            return Reply(200, await asyncio.to_thread(lambda: dump(self._service.recall(asked))))
+            return await self._answered(lambda: self._service.recall(asked), quick=_quick(asked))
         return None
+
+    async def _answered(self, ask: Callable[[], Answer], *, quick: bool) -> Reply:
+        """Ask here, or in a thread where it takes long or waits for a server."""
+        if quick and self._service.local:
+            return Reply(200, dump(ask()))
+        return Reply(200, await asyncio.to_thread(lambda: dump(ask())))
 
     def _authorize(self, scope: Message) -> None:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")

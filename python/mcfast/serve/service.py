@@ -37,6 +37,7 @@ class Service:
         self._recaller: Recaller | None = None
         self._pinned: dict[int, Recaller] = {}
         self._kinds = ids.Kinds(0, True, True)
+        self.local = True  # whether users are looked up on this machine, so that nobody waits for a network
         self._last_user: ids.Id | None = None
         self._failure = ""
         self._following: asyncio.Task[None] | None = None
@@ -74,6 +75,7 @@ class Service:
             return
         self._failure = ""
         if changed:
+            self.local = self._recaller.info["store"] == "lmdb"
             self.metrics.add("reloads")
             for name in ("sampled_users", "sampled_wanted", "sampled_found"):
                 self.metrics.set(name, 0)

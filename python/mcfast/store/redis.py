@@ -218,7 +218,7 @@ def _client(address: str) -> Any:
         username=os.environ.get("MCFAST_REDIS_USERNAME"),
         password=os.environ.get("MCFAST_REDIS_PASSWORD"),
         socket_connect_timeout=5,
-        socket_timeout=60,
+        socket_timeout=10,
     )
     with _told():
         client.ping()
