@@ -108,7 +108,19 @@ def test_the_reader_of_imports_sees_them(tmp_path):
 
 
 def test_importing_the_package_is_light():
-    heavy = {"pyarrow", "pandas", "polars", "scipy", "matplotlib", "faiss", "hnswlib", "lmdb", "tqdm"}
+    heavy = {
+        "pyarrow",
+        "pandas",
+        "polars",
+        "scipy",
+        "matplotlib",
+        "faiss",
+        "hnswlib",
+        "lmdb",
+        "tqdm",
+        "fastapi",
+        "redis",
+    }
     code = f"import sys, mcfast; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

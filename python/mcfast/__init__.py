@@ -20,6 +20,7 @@ from .errors import (
     UnknownIdError,
 )
 from .evaluation import evaluate
+from .folding import Folded
 from .model import Model
 from .model_files import load
 from .ranking import Recommendations
@@ -34,6 +35,7 @@ __all__ = [
     "CorruptError",
     "DivergenceError",
     "Epoch",
+    "Folded",
     "FormatError",
     "Ids",
     "MissingExtraError",

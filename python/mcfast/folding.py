@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .model import Model
+if TYPE_CHECKING:
+    from .model import Model
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int32]
 
 REGULARIZATION = 0.05  # of a model that does not know its own
+LIKED = 1.0  # what a score that was not told lies above that of the average user
 
 
 class Folded(NamedTuple):
@@ -30,29 +32,92 @@ class Folded(NamedTuple):
     bias: float
 
 
-def fold_user(model: Model, items: Rows, scores: Float64) -> Folded:
-    """Return the user that fits scores of items, given by row, with the items as they are.
-
-    Of all vectors p and biases b the ones that minimise the sum over the n scores y of
-    ``(y - mean - b_i - b - <p, q_i>)^2 + regularization (|p|^2 + b^2)``: ridge regression, in closed form.
-    """
-    return _ridge(model.item_factors[items], scores - model.mean - model.item_biases[items], model)
+def fold_user(model: Model, items: Rows, scores: Float64 | None) -> Folded:
+    """Return the user that fits scores of items, given by row, with the items as they are; see `Model.fold_in`."""
+    residuals = above_average(scores, model.mean + model.item_biases[items].astype(np.float64))
+    return ridge(model.item_factors[items], residuals, regularization(model.parameters), biased=_biased(model))
 
 
 def fold_item(model: Model, users: Rows, scores: Float64) -> Folded:
     """Return the item that fits scores of users, given by row; as `fold_user`."""
-    return _ridge(model.user_factors[users], scores - model.mean - model.user_biases[users], model)
+    residuals = scores - model.mean - model.user_biases[users]
+    return ridge(model.user_factors[users], residuals, regularization(model.parameters), biased=_biased(model))
 
 
-def _ridge(factors: Float32, residuals: Float64, model: Model) -> Folded:
-    features = factors.astype(np.float64)
-    biased = bool(model.user_biases.any() or model.item_biases.any())
-    if biased:
-        features = np.column_stack([features, np.ones(len(features))])
-    strength = float(model.parameters.get("regularization", REGULARIZATION)) * len(features)
+def above_average(scores: Float64 | None, averages: Float64) -> Float64:
+    """Return how far scores lie above the averages of their items; NaN, or None for all, is a score not told."""
+    if scores is None:
+        return np.full(len(averages), LIKED)
+    return np.where(np.isnan(scores), LIKED, scores - averages)
+
+
+def regularization(parameters: dict[str, object]) -> float:
+    """Return the strength that a model was trained with."""
+    value = parameters.get("regularization", REGULARIZATION)
+    return float(value) if isinstance(value, int | float) else REGULARIZATION
+
+
+def ridge(
+    factors: Float32,
+    residuals: Float64,
+    regularization: float,
+    *,
+    biased: bool,
+    start: Folded | None = None,
+    learned: Float32 | None = None,
+) -> Folded:
+    """Solve for a vector p and a bias b by ridge regression, in closed form.
+
+    Without `start`, of all p and b the ones that minimise the sum over n residuals r of
+    ``(r - b - <p, q>)^2 + regularization (|p|^2 + b^2)``. With it, r are further scores of somebody whose solution
+    `start` is, out of scores of the vectors `learned`: then what comes out fits the old and the new scores together.
+    The old ones are not needed for that: around its minimum, a sum of squares is known by its vectors alone.
+
+    Parameters
+    ----------
+    factors : numpy.ndarray
+        (n, K) float32: the vectors q.
+    residuals : numpy.ndarray
+        (n,) float64.
+    regularization : float
+        Strength, for each score.
+    biased : bool
+        Whether there is a bias; otherwise it stays what it was at the start.
+    start : Folded, optional
+        The solution so far.
+    learned : numpy.ndarray, optional
+        (m, K) float32: the vectors it was learned from.
+
+    Returns
+    -------
+    Folded
+    """
+    features = _with_ones(factors, biased)
+    origin = np.zeros(features.shape[1])
+    bias, m = 0.0, 0
+    if start is not None and learned is not None and len(learned):
+        m = len(learned)
+        origin[: len(start.vector)] = start.vector
+        if biased:
+            origin[-1] = start.bias
+        else:
+            bias = start.bias
+            residuals = residuals - bias
+        old = _with_ones(learned, biased)
+        features, residuals = np.vstack([old, features]), np.append(old @ origin, residuals)
     # As least squares over more rows, which also has an answer where nothing is regularized.
-    penalty = np.sqrt(strength) * np.eye(features.shape[1])
-    solution = np.linalg.lstsq(
-        np.vstack([features, penalty]), np.append(residuals, np.zeros(len(penalty))), rcond=None
-    )[0]
-    return Folded(solution[: model.factors].astype(np.float32), float(solution[-1]) if biased else 0.0)
+    n = len(features)
+    penalty = np.sqrt(regularization * n) * np.eye(features.shape[1])
+    rows, targets = np.vstack([features, penalty]), np.append(residuals, penalty @ origin * (m / n))
+    solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
+    k = factors.shape[1]
+    return Folded(solution[:k].astype(np.float32), float(solution[-1]) if biased else bias)
+
+
+def _with_ones(factors: Float32, biased: bool) -> Float64:
+    features = factors.astype(np.float64)
+    return np.column_stack([features, np.ones(len(features))]) if biased else features
+
+
+def _biased(model: Model) -> bool:
+    return bool(model.user_biases.any() or model.item_biases.any())

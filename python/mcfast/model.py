@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import _core, checks
 from .data.ids import Ids
+from .folding import Folded, fold_user
 from .ranking import Neighbours, Ranker, Recommendations, answer
 from .seen import Seen
 
@@ -363,6 +364,38 @@ class Model:
     ) -> Recommendations:
         """Find the k users whose factors are nearest to those of each user; as `similar_items`."""
         return self._similar(self.users, self.user_rows, users, "users", k, metric, threads)
+
+    def fold_in(self, items: Any, scores: npt.ArrayLike | None = None) -> Folded:
+        """Find the vector of a user whom the model does not know, out of a few scores.
+
+        Of all vectors p and biases b, the ones that minimise the sum over the n scores y of
+        ``(y - mean - b_i - b - <p, q_i>)^2 + regularization (|p|^2 + b^2)``: ridge regression, in closed form,
+        with the items as they are. The bias stays 0 in a model without biases.
+
+        Parameters
+        ----------
+        items : array_like or a single id
+            The ids of n items, n at least 1.
+        scores : array_like, optional
+            (n,) finite numbers. By default each item is liked: one point above what the average user gives it.
+
+        Returns
+        -------
+        Folded
+            ``(vector, bias)``, as `Recaller.put_user` takes them.
+
+        Raises
+        ------
+        UnknownIdError
+            An item is unknown.
+        ValueError
+            There are no items, or not as many scores as items, or one is not finite.
+        """
+        rows = self.items.rows(items, "items")
+        if not len(rows):
+            raise ValueError(checks.message("items", "none", "at least one item"))
+        worth = None if scores is None else checks.floats(scores, "scores", (len(rows),)).astype(np.float64)
+        return fold_user(self, rows, worth)
 
     def to_arrow(self) -> tuple[pa.Table, pa.Table]:
         """Return users and items as Arrow tables with columns id, factors (a list of K float32) and bias."""

@@ -15,7 +15,8 @@ from . import common, serving
 
 OPTIONS: common.Described = {
     "index": (str, "how the nearest items are found: exact, or hnswlib (approximate, and measured)"),
-    "store": (str, "the key-value table of users"),
+    "store": (str, "the key-value table of users: lmdb, or redis"),
+    "store_url": (str, "the server of redis: redis://HOST:PORT/DATABASE; by default what MCFAST_REDIS_URL says"),
     "items": (str, "a table of titles and other attributes: CSV, Parquet or Arrow, ids in the column id or the first"),
     "users": (str, "the same of users"),
     "recall": (float, "what an approximate index must reach at k = 10 and 100; below, it answers exactly and says so"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..checks import message
 from . import columns, tables
+from .conditions import Bool, Conditions, mask
 from .ids import Ids
 
 if TYPE_CHECKING:
@@ -92,6 +93,34 @@ class Attributes:
             return {}
         row = int(ids.rows(id, "id", "skip")[0])
         return {} if row < 0 else table.slice(row, 1).to_pylist()[0]
+
+    def matching(self, conditions: Conditions, known: Ids) -> Bool:
+        """Return which of the ids hold conditions on their attributes; raises ValueError where there is no such one."""
+        found = np.zeros(len(known), np.bool_)
+        if self._path is None:
+            raise ValueError(message("filter", dict(conditions), "attributes, which were not published"))
+        table, ids = self._table
+        if len(ids) and ids.is_integer == known.is_integer:
+            rows = known.rows(ids.values[mask(table, conditions)], "ids", "skip")
+            found[rows[rows >= 0]] = True
+        return found
+
+    def having(self, text: str, name: str, known: Ids) -> Bool:
+        """Return which of the ids have a text in an attribute, in upper or lower case."""
+        import pyarrow.compute as pc
+
+        found = np.zeros(len(known), np.bool_)
+        if name in self.names and self._table[1].is_integer == known.is_integer:
+            table, ids = self._table
+            has = pc.match_substring(table[name].cast("string"), text, ignore_case=True).fill_null(False)
+            rows = known.rows(ids.values[has.to_numpy()], "ids", "skip")
+            found[rows[rows >= 0]] = True
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the attributes."""
+        return [] if self._path is None else list(self._table[0].column_names)
 
     @cached_property
     def _table(self) -> tuple[pa.Table, Ids]:

@@ -57,7 +57,10 @@ class Items:
         """Check queries, one vector or rows of them, and return rows in the form of the items' own."""
         queries = np.asarray(queries)
         expected = (self.dimension,) if queries.ndim == 1 else (None, self.dimension)
-        queries = checks.floats(queries, "queries", expected).reshape(-1, self.dimension)
+        return self.prepared(checks.floats(queries, "queries", expected).reshape(-1, self.dimension))
+
+    def prepared(self, queries: Float32) -> Float32:
+        """Return rows of queries in the form of the items' own."""
         return _prepared(queries, self.metric, threads=1)
 
 

@@ -52,6 +52,19 @@ class Index(ABC):
         return self._items.dimension
 
     @property
+    def rows(self) -> Float32:
+        """The vectors of the items as the core takes them: (size, width) float32, padded with zeros; not to be changed.
+
+        Those of "cosine" have length 1.
+        """
+        return self._items.rows
+
+    @property
+    def offsets(self) -> Float32 | None:
+        """What is added to the inner product with each item, (size,) float32; None where nothing is."""
+        return self._items.offsets
+
+    @property
     def metric(self) -> str:
         """How items are compared: "ip", "cosine" or "l2"."""
         return self._items.metric
@@ -110,9 +123,9 @@ class Index(ABC):
         rows, scores = self._search(prepared, k, filters, checks.thread_count(threads))
         return (rows[0], scores[0]) if np.ndim(queries) == 1 else (rows, scores)
 
-    def search_checked(self, queries: Any, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
-        """Search for rows of queries, as `search` does, where `k` and the filters need no check any more."""
-        return self._search(self._items.queries(queries), k, filters, threads)
+    def search_checked(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        """Search for rows of queries, as `search` does, where nothing needs a check any more."""
+        return self._search(self._items.prepared(queries), k, filters, threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a directory, or replace the index that stands there, in one step.

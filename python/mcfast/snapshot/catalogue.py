@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import recall
+from ..data.conditions import Conditions, hold
 from ..recall.filters import Filter
 from ..seen import Seen
 from ..store.keys import Id
+from .scan import nearest, products, top
 from .values import OnlineItem
 from .version import Version
 
@@ -19,6 +22,8 @@ Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+
+MASKS = 32  # conditions whose rows are kept
 
 
 class Catalogue:
@@ -37,6 +42,7 @@ class Catalogue:
     def __init__(self, version: Version, added: list[OnlineItem], changed: int) -> None:
         self.version = version
         self.changed = changed
+        self._masks: dict[str, Bool] = {}
         self._attributes = {item.id: item.attributes for item in added}
         n = len(version.items)
         ids = [item.id for item in added]
@@ -55,11 +61,41 @@ class Catalogue:
 
     def rows(self, ids: Iterable[Id]) -> Int64:
         """Return the rows of those ids that are known."""
-        items, asked = self.version.items, list(ids)
-        fitting = [id for id in asked if isinstance(id, int) == items.is_integer]
-        rows = items.rows(fitting, "items", "skip").astype(np.int64) if fitting else np.zeros(0, np.int64)
-        new = [self._row_of[id] for id in asked if id in self._row_of] if self._row_of else []
-        return np.concatenate([rows[rows >= 0], np.array(new, np.int64)])
+        rows = self.find(list(ids))
+        return rows[rows >= 0]
+
+    def find(self, ids: Sequence[Id]) -> Int64:
+        """Return the rows of ids, -1 where one is unknown."""
+        items = self.version.items
+        rows = np.full(len(ids), -1, np.int64)
+        fitting = [i for i, id in enumerate(ids) if isinstance(id, int) == items.is_integer] if len(items) else []
+        if fitting:
+            rows[fitting] = items.rows([ids[i] for i in fitting], "items", "skip")
+        for i in np.flatnonzero(rows < 0).tolist() if self._row_of else ():
+            rows[i] = self._row_of.get(ids[i], -1)
+        return rows
+
+    def vectors(self, rows: Int64) -> tuple[Float32, Float32]:
+        """Return the vectors and the biases of rows."""
+        index = self.version.index
+        old = np.where(rows < index.size, rows, 0)
+        nothing = np.zeros((len(rows), index.dimension), np.float32)
+        vectors = index.rows[old, : index.dimension] if index.size else nothing
+        biases = np.zeros(len(rows), np.float32) if index.offsets is None else index.offsets[old]
+        if self._added is not None:
+            place = np.minimum(np.searchsorted(self._order, rows), len(self._order) - 1)
+            online = self._order[place] == rows
+            vectors[online] = self._added.rows[place[online], : index.dimension]
+            biases[online] = 0 if self._added.offsets is None else self._added.offsets[place[online]]
+        return vectors, biases
+
+    def allowed(self, allow: Iterable[Id] | None, conditions: tuple[Conditions, str] | None) -> Bool | None:
+        """Return which rows may be recalled, None for all: those of ids, and those that hold conditions."""
+        mask: Bool | None = None
+        if allow is not None:
+            mask = np.zeros(len(self), np.bool_)
+            mask[self.rows(allow)] = True
+        return mask if conditions is None else _both(mask, self._holding(*conditions))
 
     def ids(self, rows: Int64) -> npt.NDArray[Any]:
         """Return the ids of rows, none for -1."""
@@ -78,22 +114,28 @@ class Catalogue:
         return self.version.item_attributes.of(id) | self._attributes.get(id, {})
 
     def search(
-        self, queries: Float32, k: int, excluded: Seen, allow: Bool | None, threads: int
+        self, queries: Float32, k: int, excluded: Seen, allow: Bool | None, exact: bool, threads: int
     ) -> tuple[Int64, Float32]:
-        """Find the k best items of each query: rows and scores, best first, -1 and -inf where fewer are left."""
+        """Find the k best items of each query: rows and scores, best first, -1 and -inf where fewer are left.
+
+        With `exact` all items are compared, whatever the index.
+        """
+        scan = exact and not self.version.index.is_exact
         if self._added is None:
+            if scan:
+                return nearest(self.version.index, queries, k, excluded, allow, threads)
             filters = Filter(excluded.indptr, excluded.rows, None if allow is None else allow.view(np.uint8))
             return self.version.index.search_checked(queries, k, filters, threads)
         n = len(self.version.items)
         asked, rows = excluded.pairs()
         old = rows < n
-        first = self.version.index.search(
-            queries,
-            k,
-            threads=threads,
-            exclude=_csr(asked[old], rows[old], len(queries)),
-            allow=_both(self._not_replaced, None if allow is None else allow[:n]),
-        )
+        own = Seen.of(asked[old], rows[old], len(queries), 1)
+        may = _both(self._not_replaced, None if allow is None else allow[:n])
+        if scan:
+            first = nearest(self.version.index, queries, k, own, may, threads)
+        else:
+            csr = own.indptr, own.rows
+            first = self.version.index.search(queries, k, threads=threads, exclude=csr, allow=may)
         place = np.searchsorted(self._order, rows)
         place[place == len(self._order)] = 0
         among = self._order[place] == rows
@@ -105,6 +147,32 @@ class Catalogue:
             allow=None if allow is None else allow[self._order],
         )
         return _best(first, (np.where(found < 0, -1, self._order[found]), scores), k)
+
+    def similar(self, row: int, k: int, allow: Bool | None, threads: int) -> tuple[Int64, Float32]:
+        """Return the k items whose vectors have the largest cosine with that of a row: rows and cosines."""
+        index = self.version.index
+        query = self.vectors(np.array([row]))[0][0]
+        cosines = np.zeros(len(self), np.float32)
+        if index.size:
+            cosines[: index.size] = products(index, query, None, threads)
+        if self._added is not None:
+            cosines[self._order] = products(self._added, query, None, threads)
+        lengths = self._lengths * np.linalg.norm(query)
+        cosines = np.divide(cosines, lengths, out=np.zeros_like(cosines), where=lengths > 0)
+        cosines[row] = -np.inf
+        if allow is not None:
+            cosines[~allow] = -np.inf
+        best = top(cosines, k)
+        return best, cosines[best]
+
+    @cached_property
+    def _lengths(self) -> Float32:
+        """The lengths of all vectors."""
+        lengths = np.zeros(len(self), np.float32)
+        lengths[: self.version.index.size] = np.linalg.norm(self.version.index.rows, axis=1)
+        if self._added is not None:
+            lengths[self._order] = np.linalg.norm(self._added.rows, axis=1)
+        return lengths
 
     def popular(self, k: int, excluded: Int32, allow: Bool | None) -> tuple[Int64, Float32]:
         """Return the k most popular items but some: rows, and how many users met them; what is new comes last."""
@@ -118,6 +186,19 @@ class Catalogue:
         return np.concatenate([rows[first].astype(np.int64), new]), np.concatenate(
             [counts, np.zeros(len(new), np.float32)]
         )
+
+    def _holding(self, conditions: Conditions, text: str) -> Bool:
+        """Return which rows hold conditions. The latest ones are kept: services repeat them."""
+        if text not in self._masks:
+            mask = np.zeros(len(self), np.bool_)
+            mask[: len(self.version.items)] = self.version.item_attributes.matching(conditions, self.version.items)
+            ids = list(self._attributes)
+            for id, row in zip(ids, self.find(ids).tolist(), strict=True):
+                mask[row] = hold(self.attributes(id), conditions)
+            while len(self._masks) >= MASKS:
+                self._masks.pop(next(iter(self._masks)), None)
+            self._masks[text] = mask
+        return self._masks[text]
 
 
 def _index_of(added: list[OnlineItem]) -> recall.Index | None:

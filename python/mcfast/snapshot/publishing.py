@@ -69,6 +69,7 @@ def publish(
     *,
     index: str = "exact",
     store: str = "lmdb",
+    store_url: str | None = None,
     items: Any = None,
     users: Any = None,
     recall: float = 0.95,
@@ -96,6 +97,8 @@ def publish(
         The backend of `mcfast.recall` for the items.
     store : str, default "lmdb"
         The backend of `mcfast.store` for the users.
+    store_url : str, optional
+        The server of the backend "redis", ``redis://HOST:PORT/DATABASE``; see `mcfast.store.open`.
     items, users : table or path, optional
         Titles and other attributes, to be had from the recaller: a pandas, Polars or Arrow table, or a path to CSV,
         Parquet or Arrow, with the ids in the column ``id``, or in the first one where none is called so.
@@ -127,7 +130,8 @@ def publish(
     BusyError
         Another process publishes here, and `wait` is False.
     OSError
-        The disk is full or not writable; the old version is served as before.
+        The disk is full or not writable, or the server of the table does not answer; the old version is served as
+        before.
 
     Warns
     -----
@@ -157,7 +161,7 @@ def publish(
             remaining = live.not_forgotten(model.users)
             if "users" in attributes and len(remaining) < model.n_users:
                 attributes["users"] = of_ids(attributes["users"], Ids(model.users.take(remaining)))
-            versioned.write(folder, number, model, built, backend, attributes, remaining)
+            versioned.write(folder, number, model, built, backend, attributes, remaining, store_url)
         del built
         shown.update()
         try:

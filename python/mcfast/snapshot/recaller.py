@@ -3,57 +3,26 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import checks
-from ..errors import FormatError
 from ..store import keys
 from ..store.keys import Id
 from .answers import Recalled, RecalledMany
-from .catalogue import Catalogue, Float32
-from .live import Live
-from .queries import Queries
-from .root import Root
+from .browsing import Browsing
+from .queries import Queries, Wanted
 from .version import Version
 
-T = TypeVar("T")
 
-
-class Recaller:
+class Recaller(Browsing):
     """Answers from the version of a served folder that was current when it was opened or last reloaded.
 
     Made by `mcfast.open`. Threads may share it, and it is usable after a fork. Every answer is of one version. What is
     written online, by any process, counts from the next call on. A recaller is a context manager: leaving it closes it.
     """
-
-    def __init__(self, root: str | os.PathLike[str], *, verify: bool, threads: int | None) -> None:
-        self._root = Root(root)
-        self._verify = verify
-        self._threads = checks.thread_count(threads)
-        self._reloading = threading.Lock()
-        self._catalogue: Catalogue | None = None
-        self._opened: Version | None = self._open_current()
-        self._live = Live(self._root)
-
-    @property
-    def version(self) -> int:
-        """The number of the version that answers."""
-        return self._version.number
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the version is: number, created, users, items, factors, index with its recall, parameters, metrics.
-
-        `integer_users` and `integer_items` say whether ids are integers or strings.
-        """
-        version = self._version
-        return version.info | {"integer_items": version.items.is_integer}
 
     def recall(
         self,
@@ -63,6 +32,8 @@ class Recaller:
         exclude_seen: bool = True,
         exclude: Any = None,
         allow: Any = None,
+        filter: Any = None,
+        exact: bool = False,
         threads: int = 1,
     ) -> Recalled:
         """Return the k items that a user will want.
@@ -77,6 +48,11 @@ class Recaller:
             Leave out what the user has seen: in the training data, and what `record` was told.
         exclude, allow : sequence of ids, optional
             Items that may not be recalled, and the only ones that may. Ids that are not known are passed over.
+        filter : dict, optional
+            What attributes of items must be: a value, a list of values of which one must be there, or a range
+            ``{"min": 1990, "max": 1999}``, by name. Of an attribute that is a list, one entry must fit.
+        exact : bool, default False
+            Compare all items where the index is approximate: slower, and what the index can be judged by.
         threads : int, default 1
             Threads for the search: where several requests are served at a time, each has a thread already.
 
@@ -92,7 +68,8 @@ class Recaller:
         """
         key, long = keys.encode(user, "user")
         encoded = [key], {0: long} if long else {}
-        found = self._recall("user", encoded, k, exclude_seen, exclude, allow, checks.integer(threads, "threads", 1))
+        wanted = Wanted.checked(k, exclude_seen, exclude, allow, filter, exact, threads)
+        found = self._recall("user", encoded, wanted)
         n = found.counts[0]
         return Recalled(found.ids[0, :n], found.scores[0, :n], found.sources[0], found.version)
 
@@ -104,6 +81,8 @@ class Recaller:
         exclude_seen: bool = True,
         exclude: Any = None,
         allow: Any = None,
+        filter: Any = None,
+        exact: bool = False,
         threads: int | None = None,
     ) -> RecalledMany:
         """Return the k items that each of n users will want, all from one version.
@@ -112,8 +91,8 @@ class Recaller:
         ----------
         users : sequence of int or str
             The ids: a list, a NumPy array, a pandas or Polars Series, or an Arrow array.
-        k, exclude_seen, exclude, allow
-            As in `recall`; `exclude` and `allow` hold for all users.
+        k, exclude_seen, exclude, allow, filter, exact
+            As in `recall`; `exclude`, `allow` and `filter` hold for all users.
         threads : int, optional
             By default all the process may use.
 
@@ -128,7 +107,8 @@ class Recaller:
             As in `recall`.
         """
         encoded = keys.encode_many(users, "users")
-        return self._recall("users", encoded, k, exclude_seen, exclude, allow, checks.thread_count(threads))
+        wanted = Wanted.checked(k, exclude_seen, exclude, allow, filter, exact, threads)
+        return self._recall("users", encoded, wanted)
 
     def record(self, user: Id, items: Any, scores: Any = None) -> None:
         """Record that a user has met items: they are seen from now on, in every process, through every publish.
@@ -229,7 +209,7 @@ class Recaller:
 
         def answer(version: Version) -> npt.NDArray[Any]:
             key, long = self._encoded_user(user, version)
-            queries = Queries(version, self._live, [key], {0: long} if long else {})
+            queries = Queries.of_users(version, self._live, [key], {0: long} if long else {})
             catalogue = self._catalogue_of(version, queries.items_changed)
             return catalogue.ids(queries.seen(catalogue).rows.astype(np.int64))
 
@@ -249,130 +229,30 @@ class Recaller:
         """Return the attributes of an item by name, such as its title; none of one that is unknown."""
 
         def answer(version: Version) -> dict[str, Any]:
-            return self._catalogue_of(version, self._live.look([], version.number).items_changed).attributes(item)
+            return self._current_catalogue(version).attributes(item)
 
         return self._with_version(answer)
 
-    def reload(self) -> bool:
-        """Go on with the current version, if that is another one by now.
-
-        What is being answered meanwhile is answered from the old version, which is let go of afterwards. Cheap where
-        nothing has changed.
-
-        Returns
-        -------
-        bool
-            Whether the version has changed.
-
-        Raises
-        ------
-        FormatError
-            No version is served, or its files are truncated or altered; the recaller goes on with the old version.
-        """
-        with self._reloading:
-            if self._root.current() == self._version.number:
-                return False
-            self._opened = self._open_current()
-            self._catalogue = None
-            return True
-
-    def close(self) -> None:
-        """Let go of all files; to close again is no error."""
-        with self._reloading:
-            if self._opened is not None:
-                self._opened = self._catalogue = None
-                self._live.close()
-
-    def __enter__(self) -> Recaller:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        opened = self._opened
-        return f"<recaller of {self._root.path}: {'closed' if opened is None else f'version {opened.number}'}>"
-
-    @property
-    def _version(self) -> Version:
-        opened = self._opened
-        if opened is None:
-            raise ValueError("the recaller is closed")
-        return opened
-
-    def _recall(
-        self,
-        name: str,
-        encoded: tuple[list[bytes], dict[int, bytes]],
-        k: int,
-        exclude_seen: bool,
-        exclude: Any,
-        allow: Any,
-        threads: int,
-    ) -> RecalledMany:
-        k = checks.integer(k, "k", 1)
-        exclude_seen = checks.flag(exclude_seen, "exclude_seen")
-        excluded = None if exclude is None else keys.normalized(exclude, "exclude")
-        allowed = None if allow is None else keys.normalized(allow, "allow")
-
+    def _recall(self, name: str, encoded: tuple[list[bytes], dict[int, bytes]], wanted: Wanted) -> RecalledMany:
         def answer(version: Version) -> RecalledMany:
             keys.check_kind(encoded[0], name, version.integer_users, version.info["users"])
-            queries = Queries(version, self._live, *encoded)
-            catalogue = self._catalogue_of(version, queries.items_changed)
-            return queries.answer(catalogue, min(k, len(catalogue)), exclude_seen, excluded, allowed, threads)
+            queries = Queries.of_users(version, self._live, *encoded)
+            return queries.answer(self._catalogue_of(version, queries.items_changed), wanted)
 
         return self._with_version(answer)
 
-    def _open_current(self) -> Version:
-        while True:
-            number = self._root.current()
-            try:
-                return Version(self._root.version(number), number, verify=self._verify, threads=self._threads)
-            except (FormatError, FileNotFoundError):
-                if self._root.current() != number:  # pruned since
-                    continue
-                if number not in self._root.numbers():
-                    raise self._root.missing(number) from None
-                raise
 
-    def _with_version(self, answer: Callable[[Version], T]) -> T:
-        """Answer from the version. Where its files have been pruned and are wanted anew, go on with the current one."""
-        while True:
-            version = self._version
-            try:
-                return answer(version)
-            except (FormatError, FileNotFoundError):
-                if not self.reload() and self._opened is version:  # nor has another thread reloaded
-                    raise
-
-    def _catalogue_of(self, version: Version, changed: int) -> Catalogue:
-        catalogue = self._catalogue
-        if catalogue is None or catalogue.version is not version or catalogue.changed != changed:
-            catalogue = self._catalogue = Catalogue(version, *self._live.items(version.number))
-        return catalogue
-
-    def _encoded_user(self, user: Id, version: Version) -> tuple[bytes, bytes]:
-        encoded = keys.encode(user, "user")
-        keys.check_kind([encoded[0]], "user", version.integer_users, version.info["users"])
-        return encoded
-
-    @staticmethod
-    def _vector(vector: Any, version: Version) -> Float32:
-        return checks.floats(vector, "vector", (version.index.dimension,))
-
-    def _space(self, number: int | None, version: Version) -> int:
-        return version.number if number is None else self._root.chosen(number)
-
-
-def open(root: str | os.PathLike[str], *, verify: bool = True, threads: int | None = None) -> Recaller:
+def open(
+    root: str | os.PathLike[str], *, version: int | None = None, verify: bool = True, threads: int | None = None
+) -> Recaller:
     """Open a served folder to recall from its current version.
 
     Parameters
     ----------
     root : path-like
         The folder that `mcfast.publish` was given.
+    version : int, optional
+        A version to stay with, current or not; by default the current one, and `Recaller.reload` follows it.
     verify : bool, default True
         Whether to compare every file with the SHA-256 in its manifest: about a second for each 1.5 GB. Sizes are always
         compared.
@@ -387,10 +267,10 @@ def open(root: str | os.PathLike[str], *, verify: bool = True, threads: int | No
     Raises
     ------
     FormatError
-        `root` is no served folder, or no version is served.
+        `root` is no served folder, no version is served, or there is no such version.
     CorruptError
-        The current version is missing, or a file of it is missing, truncated or altered.
+        The version is missing, or a file of it is missing, truncated or altered.
     NewerFormatError
         A newer mcfast wrote it.
     """
-    return Recaller(root, verify=checks.flag(verify, "verify"), threads=threads)
+    return Recaller(root, version=version, verify=checks.flag(verify, "verify"), threads=threads)

@@ -18,10 +18,11 @@ import os
 import re
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import checks, files
+from .. import checks, files, store
 from ..errors import BusyError, CorruptError, FormatError
 
 CURRENT = "CURRENT"
@@ -79,7 +80,7 @@ class Root:
     def _tidy(self) -> None:
         """Remove what killed processes have left. The lock must be held."""
         for folder in self._versions.glob(".*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            _discard(folder)
         for file in (*self.path.glob(f"{CURRENT}.*.tmp"), *self.live.glob("*.tmp")):
             file.unlink(missing_ok=True)
 
@@ -145,14 +146,14 @@ class Root:
             folder.rename(self.version(number))
             files.sync_directory(self._versions)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            _discard(folder)
             raise
 
     def remove(self, number: int) -> None:
         """Remove a version. The lock must be held."""
         removed = self._versions / f"{_REMOVED}{number}-{secrets.token_hex(8)}"
         self.version(number).rename(removed)
-        shutil.rmtree(removed, ignore_errors=True)
+        _discard(removed)
 
     def chosen(self, number: object) -> int:
         """Check a number that a user gave: it must be that of a version that exists."""
@@ -166,6 +167,17 @@ class Root:
         if not numbers:
             return "nothing has been published"
         return f"there is {', '.join(map(str, numbers))}: mcfast.rollback(root, version=...) serves one"
+
+
+def _discard(folder: Path) -> None:
+    """Remove the folder of a version, and what it has on a server."""
+    for table in folder.glob("*/table.bin"):
+        try:
+            store.drop_outside(table)
+        except OSError as error:
+            text = table.read_text("utf-8", "replace").strip()
+            warnings.warn(f"a table remains on its server: {text}: {error}", RuntimeWarning, stacklevel=2)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _names(folder: Path) -> set[str]:

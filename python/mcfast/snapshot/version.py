@@ -33,6 +33,7 @@ def write(
     backend: str,
     tables: Mapping[str, Any],
     users: Int32,
+    url: str | None,
 ) -> None:
     """Write a version of a model.
 
@@ -52,6 +53,8 @@ def write(
         Attributes of "users" and "items", where they were given.
     users : numpy.ndarray
         int32, the rows of the users that are published.
+    url : str or None
+        The server of the key-value backend.
     """
     counts = model.seen.item_counts(model.n_items)
     fields = {
@@ -77,7 +80,7 @@ def write(
         seen = model.seen.select(users)
         ids = model.users.take(users)
         rows = seen.indptr, seen.rows
-        store.build(backend, file, ids, model.user_factors[users], model.user_biases[users], rows).close()
+        store.build(backend, file, ids, model.user_factors[users], model.user_biases[users], rows, url=url).close()
 
     blobs: dict[str, Callable[[Path], object]] = {"table": write_users}
     blobs |= {name: partial(write_attributes, table) for name, table in tables.items()}

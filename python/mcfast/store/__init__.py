@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any, cast
 
 from .. import checks
@@ -14,26 +15,33 @@ from .protocol import Module
 from .record import Value, Values
 from .table import Pairs, Seen, Table
 
-__all__ = ["BACKENDS", "Table", "Value", "Values", "build", "open"]
+__all__ = ["BACKENDS", "Table", "Value", "Values", "build", "drop_outside", "open"]
 
 BACKENDS = {
     "lmdb": ".lmdb",
     "memory": ".memory",
+    "redis": ".redis",
 }
 
 
-def open(backend: str, path: str | os.PathLike[str] | None = None, *, readonly: bool = False) -> Table:
+def open(
+    backend: str, path: str | os.PathLike[str] | None = None, *, readonly: bool = False, url: str | None = None
+) -> Table:
     """Open a table.
 
     Parameters
     ----------
-    backend : {"lmdb", "memory"}
-        Where the table is kept: in one file that processes share, or in the memory of this one.
+    backend : {"lmdb", "memory", "redis"}
+        Where the table is kept: in one file that processes share, in the memory of this one, or on a server.
     path : path-like, optional
-        The file ("lmdb"); made where it is missing. Not used by "memory", which makes a new table each time.
+        The file of "lmdb", or the pointer of "redis", which says where the table is; made where it is missing. Not used
+        by "memory", which makes a new table each time.
     readonly : bool, default False
-        Whether the file never changes while it is open, in any process. It is then read without locks, the fastest way,
-        and nothing is written beside it.
+        Whether the table never changes while it is open, in any process. A file is then read without locks, the fastest
+        way, and nothing is written beside it.
+    url : str, optional
+        The server of a new "redis" table, ``redis://HOST:PORT/DATABASE``. By default what ``MCFAST_REDIS_URL`` in the
+        environment says, otherwise this machine.
 
     Returns
     -------
@@ -47,7 +55,11 @@ def open(backend: str, path: str | os.PathLike[str] | None = None, *, readonly: 
     CorruptError
         The file is truncated, altered, or not of this kind.
     ValueError
-        There is no such backend, or this process has the file open with another `readonly`.
+        There is no such backend, this process has the file open with another `readonly`, or `url` is none.
+    ConnectionError
+        The server does not answer.
+    MissingExtraError
+        The package of the backend is not installed.
 
     Examples
     --------
@@ -56,7 +68,7 @@ def open(backend: str, path: str | os.PathLike[str] | None = None, *, readonly: 
     >>> table.get("ann").vector
     array([1., 0.], dtype=float32)
     """
-    return Table(_module(backend).open(path, readonly=checks.flag(readonly, "readonly")))
+    return Table(_module(backend).open(path, readonly=checks.flag(readonly, "readonly"), **_options(backend, url)))
 
 
 def build(
@@ -66,6 +78,8 @@ def build(
     vectors: Any,
     biases: Any = None,
     seen: Seen | None = None,
+    *,
+    url: str | None = None,
 ) -> Table:
     """Write a whole table that never changes, in one pass, and open it with ``readonly=True``.
 
@@ -73,12 +87,14 @@ def build(
 
     Parameters
     ----------
-    backend : {"lmdb", "memory"}
+    backend : {"lmdb", "memory", "redis"}
         Where the table is kept.
     path : path-like or None
-        The file; its folder must exist. Not used by "memory".
+        The file, or the pointer; its folder must exist. Not used by "memory".
     ids, vectors, biases, seen
         As `Table.put_many` takes them.
+    url : str, optional
+        As in `open`.
 
     Returns
     -------
@@ -92,7 +108,28 @@ def build(
     OSError
         The disk is full or not writable; what stood at `path` is as it was.
     """
-    return Table(_module(backend).build(path, Pairs(ids, vectors, biases, seen)))
+    return Table(_module(backend).build(path, Pairs(ids, vectors, biases, seen), **_options(backend, url)))
+
+
+def drop_outside(path: str | os.PathLike[str]) -> None:
+    """Remove the table that a pointer names from its server, before the pointer goes; a file without one is left alone.
+
+    Raises
+    ------
+    ConnectionError
+        The server does not answer.
+    """
+    from . import redis
+
+    pointer = redis.find_pointer(Path(path))
+    if pointer is not None:
+        redis.drop(pointer)
+
+
+def _options(backend: str, url: str | None) -> dict[str, Any]:
+    if url is not None and backend != "redis":
+        raise ValueError(checks.message("url", repr(url), f"none, as store {backend!r} has no server"))
+    return {} if url is None else {"url": url}
 
 
 def _module(backend: str) -> Module:

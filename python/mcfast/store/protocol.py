@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Pairs(Protocol):
@@ -52,9 +52,9 @@ class Module(Protocol):
     """A module that offers a backend: what the registry names."""
 
     @staticmethod
-    def open(path: str | os.PathLike[str] | None, *, readonly: bool) -> Backend:
+    def open(path: str | os.PathLike[str] | None, *, readonly: bool, **options: Any) -> Backend:
         """Open the table at `path`; where there is none, make an empty one, or raise FormatError if `readonly`."""
 
     @staticmethod
-    def build(path: str | os.PathLike[str] | None, pairs: Pairs) -> Backend:
+    def build(path: str | os.PathLike[str] | None, pairs: Pairs, **options: Any) -> Backend:
         """Write a new table at `path` in one pass, in place of what stood there, and open it read-only."""
