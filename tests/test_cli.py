@@ -14,7 +14,19 @@ import pytest
 import mcfast
 from mcfast import cli
 
-COMMANDS = ["demo", "fit", "tune", "evaluate", "recommend", "info", "publish", "recall", "rollback", "versions"]
+COMMANDS = [
+    "demo",
+    "fit",
+    "tune",
+    "evaluate",
+    "recommend",
+    "info",
+    "publish",
+    "recall",
+    "serve",
+    "rollback",
+    "versions",
+]
 
 
 @pytest.fixture(scope="module")
