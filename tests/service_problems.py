@@ -126,7 +126,7 @@ class Process:
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if answer.headers["content-type"] == "application/json" else text
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, None
         finally:
             connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -47,6 +48,8 @@ class Service:
     async def start(self) -> None:
         """Open the current version, and follow it from now on."""
         await asyncio.to_thread(self.refresh)
+        gc.collect()
+        gc.freeze()  # what is there now stays: collections between requests need not look at it
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:

@@ -189,23 +189,28 @@ def _firsts(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes
 
 def _commands(name: str, pairs: Pairs) -> Iterator[list[Any]]:
     """Yield HSET commands that write all pairs."""
-    command: list[Any] = ["HSET", name]
-    size = 0
-    for key, record in pairs:
-        command += (key, record)
-        size += len(key) + len(record)
-        if size >= _CHUNK:
-            yield command
-            command, size = ["HSET", name], 0
-    if len(command) > 2:
-        yield command
+    each = max(1, _CHUNK * len(pairs) // max(1, pairs.nbytes))
+    left = iter(pairs)
+    while some := list(itertools.islice(left, each)):
+        yield [b"HSET", name.encode(), *itertools.chain.from_iterable(some)]
 
 
 def _packed(command: list[Any]) -> bytes:
     """Return a command in the protocol of the server."""
-    parts = [part.encode() if isinstance(part, str) else part for part in command[:2]] + command[2:]
-    lengths = [b"\r\n$%d\r\n" % len(part) for part in parts]
-    return b"*%d" % len(parts) + b"".join(itertools.chain.from_iterable(zip(lengths, parts, strict=True))) + b"\r\n"
+    lengths = map(_LENGTHS.__getitem__, map(len, command))
+    parts = itertools.chain.from_iterable(zip(lengths, command, strict=True))
+    return b"*%d%b\r\n" % (len(command), b"".join(parts))
+
+
+class _Lengths(dict[int, bytes]):
+    """What precedes a value of a length; few lengths come often."""
+
+    def __missing__(self, length: int) -> bytes:
+        found = self[length] = b"\r\n$%d\r\n" % length
+        return found
+
+
+_LENGTHS = _Lengths()
 
 
 def _client(address: str) -> Any:
