@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -13,6 +14,9 @@ from hypothesis import settings
 # A shared machine may pause at any time.
 settings.register_profile("mcfast", deadline=None)
 settings.load_profile("mcfast")
+
+# A shell ignores Ctrl-C for what it starts in the background, and children inherit that; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session):
