@@ -7,11 +7,11 @@
 
 #include "parallel.h"
 #include "philox.h"
+#include "train/layout.h"
 
 namespace mcfast::train {
 namespace {
 
-constexpr int64_t max_stripe_rows = 65536;       // local row numbers have 16 bits
 constexpr int64_t max_stripe_bytes = 512 << 10;  // item factors: half of a common L2 cache
 constexpr int64_t min_block_triples = 8000;      // below that a block costs more to start than to train
 constexpr int64_t usual_user_stripes = 64, usual_item_stripes = 32;
@@ -25,7 +25,7 @@ std::vector<int64_t> counts(const int32_t* rows, int64_t n, int32_t n_rows) {
     return count;
 }
 
-// Shuffles the rows and cuts them into about `stripes` runs with equal numbers of triples.
+// Shuffles the rows and cuts them into about `stripes` runs with about equal numbers of triples.
 Axis make_axis(std::vector<int64_t> count, int64_t n, int64_t stripes, int64_t max_rows, Stream stream) {
     const int64_t n_rows = static_cast<int64_t>(count.size());
     std::vector<int32_t> order(static_cast<size_t>(n_rows));
@@ -37,15 +37,19 @@ Axis make_axis(std::vector<int64_t> count, int64_t n, int64_t stripes, int64_t m
     Axis axis;
     axis.position.resize(static_cast<size_t>(n_rows));
     axis.cuts.push_back(0);
-    int64_t seen = 0;
+    int64_t seen = 0, before = 0;  // triples up to here, and before the present stripe
     for (int64_t place = 0; place < n_rows; ++place) {
         const int32_t row = order[static_cast<size_t>(place)];
         axis.position[static_cast<size_t>(row)] = static_cast<int32_t>(place);
         seen += count[static_cast<size_t>(row)];
-        const auto stripe = static_cast<int64_t>(axis.cuts.size());
-        const bool due = stripe < stripes && seen * stripes >= n * stripe;
+        // A fair part of what was left at the last cut, so that a heavy row does not starve the stripes after it.
+        const int64_t left = stripes + 1 - static_cast<int64_t>(axis.cuts.size());
+        const bool due = left > 1 && (seen - before) * left >= n - before;
         const bool full = place + 1 - axis.cuts.back() >= max_rows;
-        if ((due || full) && place + 1 < n_rows) axis.cuts.push_back(static_cast<int32_t>(place + 1));
+        if ((due || full) && place + 1 < n_rows) {
+            axis.cuts.push_back(static_cast<int32_t>(place + 1));
+            before = seen;
+        }
     }
     axis.cuts.push_back(static_cast<int32_t>(n_rows));
     axis.counts = std::move(count);
@@ -74,7 +78,8 @@ struct Local {
 Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) {
     const int64_t row_bytes = width * static_cast<int64_t>(sizeof(float));
     const int64_t for_cache = ceil_div(n_items * row_bytes, max_stripe_bytes);
-    Shape shape{usual_user_stripes, std::max(usual_item_stripes, for_cache)};
+    Shape shape{usual_user_stripes, std::max(usual_item_stripes, for_cache),
+                std::min(max_stripe_rows, max_stripe_bytes / row_bytes)};
     const int64_t affordable = std::max<int64_t>(1, n / min_block_triples);
     if (shape.user_stripes * shape.item_stripes > affordable) {
         const auto side = static_cast<int64_t>(std::sqrt(static_cast<double>(affordable)));
@@ -87,13 +92,16 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) 
     return shape;
 }
 
-Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads) : samples_(t.n) {
+Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
+    : item_rows_(t.n + kernels::overrun),
+      scores_(t.n + kernels::overrun),
+      weights_(t.weights ? t.n + kernels::overrun : 0) {
     parallel::chunks(threads, 2, 1, [&](int64_t side, int64_t, int64_t) {
         if (side == 0)
             users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows,
                                Stream::user_order);
         else
-            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, max_stripe_rows,
+            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, wanted.item_rows,
                                Stream::item_order);
     });
     const Local user(users_), item(items_);
@@ -119,31 +127,40 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
         offsets_[b + 1] = total;
     }
     const float inverse = 1.0f / scale;
+    Buffer<Loose> loose(t.n);
+    Buffer<float> loose_weights(t.weights ? t.n : 0);
     parallel::chunks(threads, t.n, part_size, [&](int64_t part, int64_t begin, int64_t end) {
         std::vector<int64_t>& to = at[static_cast<size_t>(part)];
-        for (int64_t i = begin; i < end; ++i)
-            samples_[to[static_cast<size_t>(block_of(i))]++] = {user.row[static_cast<size_t>(t.users[i])],
-                                                                item.row[static_cast<size_t>(t.items[i])],
-                                                                (t.scores[i] - mean) * inverse};
-    });
-
-    // Inside a block: by user, the order of the triples kept.
-    parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
-        const auto n_rows = static_cast<size_t>(users_.cuts[static_cast<size_t>(stripe) + 1] -
-                                                users_.cuts[static_cast<size_t>(stripe)]);
-        std::vector<int64_t> place;
-        std::vector<kernels::Sample> copy;
-        for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
-            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe);
-            if (size(b) < 2) continue;
-            kernels::Sample* const first = samples_.data() + offsets_[static_cast<size_t>(b)];
-            copy.assign(first, first + size(b));
-            place.assign(n_rows + 1, 0);
-            for (const kernels::Sample& s : copy) ++place[s.user + 1u];
-            std::partial_sum(place.begin(), place.end(), place.begin());
-            for (const kernels::Sample& s : copy) first[place[s.user]++] = s;
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t place = to[static_cast<size_t>(block_of(i))]++;
+            loose[place] = {user.row[static_cast<size_t>(t.users[i])], item.row[static_cast<size_t>(t.items[i])],
+                            (t.scores[i] - mean) * inverse};
+            if (t.weights) loose_weights[place] = t.weights[i];
         }
     });
+
+    groups_.resize(static_cast<size_t>(blocks));
+    parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
+        const auto s = static_cast<size_t>(stripe);
+        Layout layout;
+        for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
+            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe),
+                          first = offsets_[static_cast<size_t>(b)];
+            const Loose* const samples = loose.data() + first;
+            int64_t at = first;
+            groups_[static_cast<size_t>(b)] =
+                layout(samples, size(b), users_.cuts[s + 1] - users_.cuts[s], [&](int32_t i) {
+                    item_rows_[at] = samples[i].item;
+                    scores_[at] = samples[i].score;
+                    if (t.weights) weights_[at] = loose_weights[first + i];
+                    ++at;
+                });
+        }
+    });
+    // What is read behind the last sample must be some number.
+    std::fill(item_rows_.begin() + t.n, item_rows_.end(), uint16_t{0});
+    std::fill(scores_.begin() + t.n, scores_.end(), 0.0f);
+    if (t.weights) std::fill(weights_.begin() + t.n, weights_.end(), 0.0f);
 }
 
 }  // namespace mcfast::train
