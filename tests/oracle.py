@@ -107,9 +107,34 @@ def predictions(users, items, user_offsets, item_offsets):
 
 
 def squared(score, prediction):
-    """The squared loss, half the square, and minus its derivative by the prediction."""
+    """The squared loss, half the square, and minus its derivative by the prediction. So are those below."""
     error = score - prediction
     return 0.5 * error**2, error
+
+
+def absolute(score, prediction):
+    error = score - prediction
+    return abs(error), np.sign(error)
+
+
+def huber(score, prediction):
+    error = score - prediction
+    return (0.5 * error**2 if abs(error) < 1 else abs(error) - 0.5), np.clip(error, -1, 1)
+
+
+def logistic(score, prediction):
+    """Labels or probabilities, and log-odds."""
+    return np.logaddexp(0, prediction) - score * prediction, score - 1 / (1 + np.exp(-prediction))
+
+
+def poisson(score, prediction):
+    """Counts, and the logarithm of their mean."""
+    return np.exp(prediction) - score * prediction, score - np.exp(prediction)
+
+
+def hinge(score, prediction):
+    """Labels -1 and 1."""
+    return max(0.0, 1 - score * prediction), score * (score * prediction < 1)
 
 
 class Side:
@@ -119,24 +144,31 @@ class Side:
         self.factors, self.biases = factors.astype(np.float64), biases.astype(np.float64)
         self.factor_sums, self.bias_sums = np.ones(len(factors)), np.ones(len(factors))
 
-    def step(self, row, factor_descent, bias_descent, learning_rate, bias_learning_rate):
-        """Step along minus the gradient; the sums grow by its (mean) square afterwards."""
-        self.factors[row] += learning_rate / np.sqrt(self.factor_sums[row]) * factor_descent
-        self.biases[row] += bias_learning_rate / np.sqrt(self.bias_sums[row]) * bias_descent
+    def step(self, row, factor_descent, bias_descent, learning_rate, l1=0, nonnegative=False, biases=True):
+        """Step along minus the gradient, shrink by L1; the sums grow by the gradient's (mean) square afterwards."""
+        rate = learning_rate / np.sqrt(self.factor_sums[row])
+        moved = self.factors[row] + rate * factor_descent
+        moved = np.sign(moved) * np.maximum(np.abs(moved) - rate * l1, 0)
+        self.factors[row] = np.maximum(moved, 0) if nonnegative else moved
+        if biases:
+            self.biases[row] += learning_rate / np.sqrt(self.bias_sums[row]) * bias_descent
         self.factor_sums[row] += np.mean(factor_descent**2)
         self.bias_sums[row] += bias_descent**2
 
 
-def sgd_epoch(triples, users, items, learning_rate, bias_learning_rate, regularization):
-    """One step a triple (user, item, score) in the given order on two Sides; returns the sum of losses before each."""
+def sgd_epoch(triples, users, items, learning_rate, l2, loss=squared, offset=0.0, **how):
+    """One step a triple (user, item, score, weight) in the given order on two Sides.
+
+    `l2` is of users, items and biases; `how` goes to `Side.step`. Returns the sum of the losses before each step.
+    """
     total = 0.0
-    for user, item, score in triples:
+    for user, item, score, weight in triples:
         p, q, b, c = users.factors[user].copy(), items.factors[item].copy(), users.biases[user], items.biases[item]
-        loss, descent = squared(score, p @ q + b + c)
-        total += loss
-        rates = learning_rate, bias_learning_rate
-        users.step(user, descent * q - regularization * p, descent - regularization * b, *rates)
-        items.step(item, descent * p - regularization * q, descent - regularization * c, *rates)
+        value, descent = (weight * x for x in loss(score, p @ q + b + c + offset))
+        total += value
+        of_user, of_item, of_bias = l2
+        users.step(user, descent * q - of_user * p, descent - of_bias * b, learning_rate, **how)
+        items.step(item, descent * p - of_item * q, descent - of_bias * c, learning_rate, **how)
     return total
 
 

@@ -280,7 +280,7 @@ def test_progress_bar_only_when_asked(capfd):
         ({"regularization": -0.1}, "regularization: got -0.1, expected a finite number >= 0"),
         ({"regularization": float("nan")}, "regularization: got nan"),
         ({"learning_rate": 0}, "learning_rate: got 0.0, expected a finite number > 0"),
-        ({"loss": "cubic"}, "loss: got 'cubic', expected one of 'squared'"),
+        ({"loss": "cubic"}, "loss: got 'cubic', expected one of 'squared', 'absolute', 'huber'"),
         ({"validation": 1.5}, "validation: got 1.5, expected a finite number > 0 and <= 1"),
         ({"validation": 1e-9}, "validation: got 1e-09 of 12000 triples, expected a fraction that leaves"),
         ({"seed": -1}, "seed: got -1"),

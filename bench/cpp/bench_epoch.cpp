@@ -52,7 +52,7 @@ void epoch(benchmark::State& state) {
     Limits all = limits(kernels::active());
     all.flops *= threads;
     all.l2_bytes *= threads;
-    report(state, {n, 12 * entries, 8 * entries}, all, &Limits::l2_bytes);
+    report(state, {n, 8 * entries, 8 * entries}, all, &Limits::l2_bytes);
 }
 
 void arguments(benchmark::internal::Benchmark* b) {

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "bind/bind.h"
 #include "train/trainer.h"
 
@@ -12,19 +14,35 @@ train::Triples triples(const Array<int32_t>& users, const Array<int32_t>& items,
 }
 
 kernels::Loss loss_named(const std::string& name) {
-#define MCFAST_LOSS_NAME(id, type) \
+#define MCFAST_LOSS_NAME(id, type, scores) \
     if (name == #id) return kernels::Loss::id;
     MCFAST_LOSSES(MCFAST_LOSS_NAME)
 #undef MCFAST_LOSS_NAME
     throw py::value_error("loss: unknown name '" + name + "'");
 }
 
+// l2 is of users, items and biases, l1 of users and items.
 std::unique_ptr<Trainer> make(const Array<int32_t>& users, const Array<int32_t>& items, const Array<float>& scores,
-                              int32_t n_users, int32_t n_items, int64_t factors, bool biases, const std::string& loss,
-                              float regularization, uint64_t seed, std::pair<int64_t, int64_t> blocks, int threads) {
-    const train::Triples data = triples(users, items, scores, n_users, n_items);
-    const train::Options options{factors, biases, loss_named(loss), regularization, seed, {blocks.first, blocks.second},
-                                 threads};
+                              const std::optional<Array<float>>& weights, int32_t n_users, int32_t n_items,
+                              int64_t factors, bool biases, const std::string& loss, std::array<float, 3> l2,
+                              std::array<float, 2> l1, bool by_row, bool nonnegative, uint64_t seed,
+                              std::pair<int64_t, int64_t> blocks, int threads) {
+    train::Triples data = triples(users, items, scores, n_users, n_items);
+    data.weights = data_or_null(weights);
+    train::Options options;
+    options.factors = factors;
+    options.biases = biases;
+    options.loss = loss_named(loss);
+    options.user_l2 = l2[0];
+    options.item_l2 = l2[1];
+    options.bias_l2 = l2[2];
+    options.user_l1 = l1[0];
+    options.item_l1 = l1[1];
+    options.by_row = by_row;
+    options.nonnegative = nonnegative;
+    options.seed = seed;
+    options.blocks = {blocks.first, blocks.second};
+    options.threads = threads;
     py::gil_scoped_release release;
     return std::make_unique<Trainer>(data, options);
 }
@@ -40,11 +58,12 @@ double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads
     });
 }
 
-double squared_error(const Trainer& trainer, const Array<int32_t>& users, const Array<int32_t>& items,
-                     const Array<float>& scores, int threads) {
+template <double (Trainer::*measure)(const train::Triples&, int) const>
+double over(const Trainer& trainer, const Array<int32_t>& users, const Array<int32_t>& items,
+            const Array<float>& scores, int threads) {
     const train::Triples data = triples(users, items, scores, 0, 0);
     py::gil_scoped_release release;
-    return trainer.squared_error(data, threads);
+    return (trainer.*measure)(data, threads);
 }
 
 template <void (Trainer::*import)(const int32_t*, int64_t, const float*, int64_t, const float*)>
@@ -63,20 +82,24 @@ void export_rows(const Trainer& trainer, Array<float>& factors, Array<float>& bi
 }  // namespace
 
 void register_train(py::module_& m) {
-    std::vector<std::string> names;
-#define MCFAST_LOSS_NAME(id, type) names.push_back(#id);
+    // What the scores are, by loss.
+    py::dict losses;
+#define MCFAST_LOSS_NAME(id, type, scores) losses[#id] = #scores;
     MCFAST_LOSSES(MCFAST_LOSS_NAME)
 #undef MCFAST_LOSS_NAME
-    m.attr("losses") = py::tuple(py::cast(names));
+    m.attr("losses") = losses;
 
     py::class_<Trainer>(m, "Trainer")
         .def(py::init(&make), py::arg("users").noconvert(), py::arg("items").noconvert(), py::arg("scores").noconvert(),
-             py::arg("n_users"), py::arg("n_items"), py::arg("factors"), py::arg("biases"), py::arg("loss"),
-             py::arg("regularization"), py::arg("seed"), py::arg("blocks"), py::arg("threads"))
+             py::arg("weights").noconvert(), py::arg("n_users"), py::arg("n_items"), py::arg("factors"),
+             py::arg("biases"), py::arg("loss"), py::arg("l2"), py::arg("l1"), py::arg("by_row"),
+             py::arg("nonnegative"), py::arg("seed"), py::arg("blocks"), py::arg("threads"))
         .def("epoch", epoch, py::arg("number"), py::arg("learning_rate"), py::arg("threads"), py::arg("progress"))
         .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
-        .def("squared_error", squared_error, py::arg("users").noconvert(), py::arg("items").noconvert(),
+        .def("squared_error", over<&Trainer::squared_error>, py::arg("users").noconvert(), py::arg("items").noconvert(),
+             py::arg("scores").noconvert(), py::arg("threads"))
+        .def("loss", over<&Trainer::loss>, py::arg("users").noconvert(), py::arg("items").noconvert(),
              py::arg("scores").noconvert(), py::arg("threads"))
         .def("import_users", import_rows<&Trainer::import_users>, py::arg("rows").noconvert(),
              py::arg("factors").noconvert(), py::arg("biases").noconvert())

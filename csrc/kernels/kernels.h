@@ -50,25 +50,34 @@ struct ScanTable {
 // --- sgd.cpp: one block of the training grid
 // ----------------------------------------------------------------------------
 
-// A triple inside a block: rows are local to the block's stripes. Samples of a block are in user order.
-struct Sample {
-    uint16_t user, item;
-    float score;
-};
-
-// What a row carries besides its factors.
+// What a row carries besides its factors; one vector of four floats.
 struct RowState {
     float factor_step;  // AdaGrad's sum for the factors: mean squared gradients, from 1
     float bias_step;    // the same for the bias
     float bias;
-    float unused;
+    float norm;  // squared, of the factors; carried from step to step by the plain kernel
 };
 
+constexpr int lanes = 4;         // users trained in lockstep
+constexpr int64_t overrun = 16;  // samples behind the last one that may be read, not used
+
+// Users of a block that are trained in lockstep, the longest run first. Step s holds a sample of each user whose run is
+// longer than s, in the order of the lanes.
+struct Group {
+    int32_t lengths[lanes];  // 0: nobody
+    uint16_t users[lanes];
+};
+
+// Rows are local to the block's stripes.
 struct Block {
-    const Sample* samples;
-    int64_t n_samples;
-    float *users, *items;  // first rows of the stripes, 64-byte aligned, `width` floats a row
+    const Group* groups;
+    int64_t n_groups;
+    const uint16_t* items;  // sample by sample: group by group, step by step, lane by lane
+    const float* scores;
+    const float* weights;                // null: 1
+    float *user_factors, *item_factors;  // first rows of the stripes, 64-byte aligned, `width` floats a row
     RowState *user_states, *item_states;
+    const float *user_shares, *item_shares;  // of the regularization, that a step of a row takes; null: 1
 };
 
 struct Step {
@@ -76,23 +85,41 @@ struct Step {
     int64_t width;    // padded factors
     float learning_rate;
     float bias_learning_rate;  // 0: no biases
-    float regularization;
+    float offset;              // of every prediction
+    float user_l2, item_l2, bias_l2;
+    float user_l1, item_l1;
+    bool nonnegative;
 };
 
 // Trains on every sample of a block once; returns the sum of the losses before each step.
 using BlockFn = double (*)(const Block&, const Step&);
 
-// Losses: X(name, type). One line here and one file in losses/ make a loss.
-#define MCFAST_LOSSES(X) X(squared, Squared)
+// What scores are, for a loss: ratings are centred and divided by their standard deviation, the others are taken as
+// they are. Predictions are log-odds of labels 0..1, logarithms of counts, margins of labels -1 and +1.
+enum class Scores { ratings, labels, counts, signs };
+
+// Losses: X(name, type, scores). One line here and one file in losses/ make a loss.
+#define MCFAST_LOSSES(X)           \
+    X(squared, Squared, ratings)   \
+    X(absolute, Absolute, ratings) \
+    X(huber, Huber, ratings)       \
+    X(logistic, Logistic, labels)  \
+    X(poisson, Poisson, counts)    \
+    X(hinge, Hinge, signs)
 
 enum class Loss : int {
-#define MCFAST_LOSS_ID(name, type) name,
+#define MCFAST_LOSS_ID(name, type, scores) name,
     MCFAST_LOSSES(MCFAST_LOSS_ID)
 #undef MCFAST_LOSS_ID
 };
 
 struct SgdTable {
-    BlockFn (*block)(Loss, int64_t width);  // specialised for common widths
+    // The plain kernel knows neither weights, shares, L1 nor nonnegative factors, and carries the norms.
+    BlockFn (*block)(Loss, bool plain);
+    // Measures the norms of rows; the plain kernel wants those of the items at the start of an epoch.
+    void (*measure)(const float* factors, RowState* states, int64_t n_rows, int64_t width);
+    // The sum of the losses of predictions, added in order.
+    double (*loss)(Loss, const float* scores, const float* predictions, int64_t n);
 };
 
 // --- dispatch.cpp

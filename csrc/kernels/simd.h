@@ -38,7 +38,12 @@ typedef float vf_unaligned __attribute__((vector_size(W * sizeof(float)), may_al
 typedef double vd __attribute__((vector_size(W / 2 * sizeof(double)), may_alias));
 typedef float half_vf_unaligned __attribute__((vector_size(W / 2 * sizeof(float)), may_alias, aligned(4)));
 typedef float f4 __attribute__((vector_size(16), may_alias));
+typedef float f4_unaligned __attribute__((vector_size(16), may_alias, aligned(4)));
 typedef float f8 __attribute__((vector_size(32), may_alias));
+typedef int32_t i4 __attribute__((vector_size(16), may_alias));
+typedef int32_t i4_unaligned __attribute__((vector_size(16), may_alias, aligned(4)));
+typedef uint16_t h4_unaligned __attribute__((vector_size(8), may_alias, aligned(2)));
+typedef double d4 __attribute__((vector_size(32), may_alias));
 
 inline vf load(const float* p) { return *reinterpret_cast<const vf*>(p); }
 inline vf load_unaligned(const float* p) { return *reinterpret_cast<const vf_unaligned*>(p); }
@@ -73,6 +78,14 @@ inline f4 square_root(f4 v) {
     return vsqrtq_f32(v);
 #else
     return f4{__builtin_sqrtf(v[0]), __builtin_sqrtf(v[1]), __builtin_sqrtf(v[2]), __builtin_sqrtf(v[3])};
+#endif
+}
+
+inline bool any(i4 mask) {
+#if defined(__x86_64__)
+    return _mm_movemask_ps(reinterpret_cast<f4>(mask)) != 0;
+#else
+    return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
 #endif
 }
 

@@ -7,6 +7,7 @@
 
 #include "parallel.h"
 #include "philox.h"
+#include "train/layout.h"
 
 namespace mcfast::train {
 namespace {
@@ -87,7 +88,10 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) 
     return shape;
 }
 
-Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads) : samples_(t.n) {
+Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
+    : item_rows_(t.n + kernels::overrun),
+      scores_(t.n + kernels::overrun),
+      weights_(t.weights ? t.n + kernels::overrun : 0) {
     parallel::chunks(threads, 2, 1, [&](int64_t side, int64_t, int64_t) {
         if (side == 0)
             users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows,
@@ -119,31 +123,40 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
         offsets_[b + 1] = total;
     }
     const float inverse = 1.0f / scale;
+    Buffer<Loose> loose(t.n);
+    Buffer<float> loose_weights(t.weights ? t.n : 0);
     parallel::chunks(threads, t.n, part_size, [&](int64_t part, int64_t begin, int64_t end) {
         std::vector<int64_t>& to = at[static_cast<size_t>(part)];
-        for (int64_t i = begin; i < end; ++i)
-            samples_[to[static_cast<size_t>(block_of(i))]++] = {user.row[static_cast<size_t>(t.users[i])],
-                                                                item.row[static_cast<size_t>(t.items[i])],
-                                                                (t.scores[i] - mean) * inverse};
-    });
-
-    // Inside a block: by user, the order of the triples kept.
-    parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
-        const auto n_rows = static_cast<size_t>(users_.cuts[static_cast<size_t>(stripe) + 1] -
-                                                users_.cuts[static_cast<size_t>(stripe)]);
-        std::vector<int64_t> place;
-        std::vector<kernels::Sample> copy;
-        for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
-            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe);
-            if (size(b) < 2) continue;
-            kernels::Sample* const first = samples_.data() + offsets_[static_cast<size_t>(b)];
-            copy.assign(first, first + size(b));
-            place.assign(n_rows + 1, 0);
-            for (const kernels::Sample& s : copy) ++place[s.user + 1u];
-            std::partial_sum(place.begin(), place.end(), place.begin());
-            for (const kernels::Sample& s : copy) first[place[s.user]++] = s;
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t place = to[static_cast<size_t>(block_of(i))]++;
+            loose[place] = {user.row[static_cast<size_t>(t.users[i])], item.row[static_cast<size_t>(t.items[i])],
+                            (t.scores[i] - mean) * inverse};
+            if (t.weights) loose_weights[place] = t.weights[i];
         }
     });
+
+    groups_.resize(static_cast<size_t>(blocks));
+    parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
+        const auto s = static_cast<size_t>(stripe);
+        Layout layout;
+        for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
+            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe),
+                          first = offsets_[static_cast<size_t>(b)];
+            const Loose* const samples = loose.data() + first;
+            int64_t at = first;
+            groups_[static_cast<size_t>(b)] =
+                layout(samples, size(b), users_.cuts[s + 1] - users_.cuts[s], [&](int32_t i) {
+                    item_rows_[at] = samples[i].item;
+                    scores_[at] = samples[i].score;
+                    if (t.weights) weights_[at] = loose_weights[first + i];
+                    ++at;
+                });
+        }
+    });
+    // What is read behind the last sample must be some number.
+    std::fill(item_rows_.begin() + t.n, item_rows_.end(), uint16_t{0});
+    std::fill(scores_.begin() + t.n, scores_.end(), 0.0f);
+    if (t.weights) std::fill(weights_.begin() + t.n, weights_.end(), 0.0f);
 }
 
 }  // namespace mcfast::train

@@ -17,6 +17,7 @@ struct Triples {
     const float* scores;
     int64_t n;
     int32_t n_users, n_items;
+    const float* weights = nullptr;  // null: 1
 };
 
 // One side of the grid: its rows in training order (shuffled, so that popular rows spread), cut into stripes.
@@ -46,13 +47,35 @@ public:
     int64_t block(int32_t user_stripe, int32_t item_stripe) const {
         return static_cast<int64_t>(user_stripe) * items_.stripes() + item_stripe;
     }
-    const kernels::Sample* samples(int64_t block) const { return samples_.data() + offsets_[block]; }
     int64_t size(int64_t block) const { return offsets_[block + 1] - offsets_[block]; }
+    // The part of a kernel's block that the grid holds.
+    kernels::Block samples(int64_t block) const {
+        const int64_t at = offsets_[block];
+        kernels::Block out{};
+        out.groups = groups_[block].data();
+        out.n_groups = static_cast<int64_t>(groups_[block].size());
+        out.items = item_rows_.data() + at;
+        out.scores = scores_.data() + at;
+        out.weights = weights_.size() ? weights_.data() + at : nullptr;
+        return out;
+    }
+    // fn(user, item, score, weight) of each sample of a block in the order of training, rows local to the stripes.
+    template <class Fn>
+    void for_each(int64_t block, const Fn& fn) const {
+        const kernels::Block b = samples(block);
+        int64_t at = 0;
+        for (const kernels::Group& group : groups_[block])
+            for (int32_t s = 0; s < group.lengths[0]; ++s)
+                for (int l = 0; l < kernels::lanes && group.lengths[l] > s; ++l, ++at)
+                    fn(group.users[l], b.items[at], b.scores[at], b.weights ? b.weights[at] : 1.0f);
+    }
 
 private:
     Axis users_, items_;
-    std::vector<int64_t> offsets_;  // of each block in samples_
-    Buffer<kernels::Sample> samples_;
+    std::vector<int64_t> offsets_;  // of each block in what follows
+    std::vector<std::vector<kernels::Group>> groups_;
+    Buffer<uint16_t> item_rows_;
+    Buffer<float> scores_, weights_;
 };
 
 }  // namespace mcfast::train

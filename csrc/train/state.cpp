@@ -12,17 +12,17 @@ constexpr int64_t grain = 4096;  // rows
 }
 
 void Side::initialise(const int32_t* positions, const int64_t* counts, int64_t n_factors, float centre, float noise,
-                      uint64_t seed, Stream stream, int threads) {
+                      bool nonnegative, uint64_t seed, Stream stream, int threads) {
     parallel::chunks(threads, n_rows, grain, [&](int64_t, int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; ++r) {
             float* const to = row(positions[r]);
             for (int64_t k = 0; k < width; k += 4) {
                 const auto bits = philox(
                     seed, {static_cast<uint32_t>(r), static_cast<uint32_t>(k / 4), 0, static_cast<uint32_t>(stream)});
-                for (int64_t i = 0; i < 4; ++i)
-                    to[k + i] = counts[r] > 0 && k + i < n_factors
-                                    ? centre + noise * symmetric(bits[static_cast<size_t>(i)])
-                                    : 0.0f;
+                for (int64_t i = 0; i < 4; ++i) {
+                    const float value = centre + noise * symmetric(bits[static_cast<size_t>(i)]);
+                    to[k + i] = counts[r] == 0 || k + i >= n_factors ? 0.0f : nonnegative ? std::fabs(value) : value;
+                }
             }
             states[positions[r]] = {1, 1, 0, 0};
         }

@@ -17,9 +17,9 @@ struct Side {
     const float* row(int64_t place) const { return factors.data() + place * width; }
 
     // factors = centre + noise * uniform(-1, 1), drawn by row, not by place; padding and biases 0, AdaGrad's sums 1.
-    // Rows without a triple are 0: nothing will ever move them.
+    // Rows without a triple are 0: nothing will ever move them. With `nonnegative` the absolute value of all that.
     void initialise(const int32_t* positions, const int64_t* counts, int64_t n_factors, float centre, float noise,
-                    uint64_t seed, Stream stream, int threads);
+                    bool nonnegative, uint64_t seed, Stream stream, int threads);
     void copy_from(const Side& other, int threads);
     bool finite(int threads) const;
 

@@ -50,6 +50,39 @@ void export_rows(const Side& side, const Axis& axis, double scale, Rows to, int 
     });
 }
 
+kernels::Scores scores_of(kernels::Loss loss) {
+    switch (loss) {
+#define MCFAST_LOSS_CASE(name, type, scores) \
+    case kernels::Loss::name: return kernels::Scores::scores;
+        MCFAST_LOSSES(MCFAST_LOSS_CASE)
+#undef MCFAST_LOSS_CASE
+    }
+    return kernels::Scores::ratings;
+}
+
+// The constant prediction that suits a mean score; away from infinity where all scores are equal.
+double linked(kernels::Scores scores, double mean) {
+    constexpr double least = 1e-3;
+    switch (scores) {
+        case kernels::Scores::labels: {
+            const double p = std::clamp(mean, least, 1 - least);
+            return std::log(p / (1 - p));
+        }
+        case kernels::Scores::counts: return std::log(std::max(mean, least));
+        case kernels::Scores::signs: return 0;
+        case kernels::Scores::ratings: break;
+    }
+    return mean;
+}
+
+// The part of a row's regularization that a triple of it has, in training order.
+Buffer<float> shares(const Axis& axis) {
+    Buffer<float> out(static_cast<int64_t>(axis.position.size()));
+    for (size_t r = 0; r < axis.position.size(); ++r)
+        out[axis.position[r]] = 1.0f / static_cast<float>(std::max<int64_t>(axis.counts[r], 1));
+    return out;
+}
+
 }  // namespace
 
 Trainer::Trainer(const Triples& t, const Options& options)
@@ -58,38 +91,53 @@ Trainer::Trainer(const Triples& t, const Options& options)
       users_(t.n_users, width_),
       items_(t.n_items, width_) {
     const int threads = options.threads;
-    const double n = static_cast<double>(t.n);
+    const auto weight = [&](int64_t i) { return t.weights ? static_cast<double>(t.weights[i]) : 1.0; };
+    total_weight_ = ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
+        double sum = 0;
+        for (int64_t i = begin; i < end; ++i) sum += weight(i);
+        return sum;
+    });
     const double mean = ordered_sum(threads, t.n,
                                     [&](int64_t begin, int64_t end) {
-                                        return std::accumulate(t.scores + begin, t.scores + end, 0.0);
+                                        double sum = 0;
+                                        for (int64_t i = begin; i < end; ++i) sum += weight(i) * t.scores[i];
+                                        return sum;
                                     }) /
-                        n;
+                        total_weight_;
     const double variance = ordered_sum(threads, t.n,
                                         [&](int64_t begin, int64_t end) {
                                             double sum = 0;
                                             for (int64_t i = begin; i < end; ++i)
-                                                sum += (t.scores[i] - mean) * (t.scores[i] - mean);
+                                                sum += weight(i) * (t.scores[i] - mean) * (t.scores[i] - mean);
                                             return sum;
                                         }) /
-                            n;
-    scale_ = variance > 0 ? std::sqrt(variance) : 1;
-    mean_ = options.biases ? mean : 0;
+                            total_weight_;
+    const bool ratings = scores_of(options.loss) == kernels::Scores::ratings;
+    scale_ = ratings && variance > 0 ? std::sqrt(variance) : 1;
+    const double base = linked(scores_of(options.loss), mean);
+    mean_ = options.biases ? base : 0;
+    plain_ = !t.weights && !options.by_row && !options.nonnegative && options.user_l1 == 0 && options.item_l1 == 0;
 
     Shape shape = options.blocks;
     const Shape usual = default_shape(t.n, t.n_users, t.n_items, width_);
     if (shape.user_stripes <= 0) shape = usual;
-    grid_.emplace(t, shape, static_cast<float>(mean_), static_cast<float>(scale_), threads);
+    grid_.emplace(t, shape, ratings ? static_cast<float>(mean_) : 0, static_cast<float>(scale_), threads);
 
     // Without biases the product of the first factors stands at the mean: otherwise the first epochs go into finding
     // it.
     const auto k = static_cast<float>(options.factors);
     const float noise = initial_noise / std::sqrt(k);
-    const float centre = options.biases ? 0 : std::sqrt(std::fabs(static_cast<float>(mean / scale_)) / k);
+    const float centre = options.biases ? 0 : std::sqrt(std::fabs(static_cast<float>(base / scale_)) / k);
     users_.initialise(grid_->users().position.data(), grid_->users().counts.data(), options.factors, centre, noise,
-                      options.seed, Stream::user_factors, threads);
+                      options.nonnegative, options.seed, Stream::user_factors, threads);
     items_.initialise(grid_->items().position.data(), grid_->items().counts.data(), options.factors,
-                      mean < 0 ? -centre : centre, noise, options.seed, Stream::item_factors, threads);
-    if (options.biases) initialise_biases(threads);
+                      base < 0 ? -centre : centre, noise, options.nonnegative, options.seed, Stream::item_factors,
+                      threads);
+    if (options.biases && ratings) initialise_biases(threads);
+    if (options.by_row) {
+        user_shares_ = shares(grid_->users());
+        item_shares_ = shares(grid_->items());
+    }
 }
 
 // Biases start as shrunken means: of the items first, then of what is left for the users.
@@ -106,11 +154,11 @@ void Trainer::initialise_biases(int threads) {
                 const int64_t block = is_user ? grid.block(s, o) : grid.block(o, s);
                 const kernels::RowState* items =
                     items_.states.data() + (is_user ? other.cuts[static_cast<size_t>(o)] : 0);
-                for (const kernels::Sample *x = grid.samples(block), *end = x + grid.size(block); x != end; ++x) {
-                    const size_t row = is_user ? x->user : x->item;
-                    sum[row] += is_user ? x->score - items[x->item].bias : x->score;
-                    count[row] += 1;
-                }
+                grid.for_each(block, [&](uint16_t user, uint16_t item, float score, float weight) {
+                    const size_t row = is_user ? user : item;
+                    sum[row] += weight * (is_user ? score - items[item].bias : score);
+                    count[row] += weight;
+                });
             }
             for (size_t r = 0; r < sum.size(); ++r)
                 side.states[first + static_cast<int64_t>(r)].bias =
@@ -122,22 +170,38 @@ void Trainer::initialise_biases(int threads) {
 }
 
 kernels::Block Trainer::block(const Grid& grid, int32_t user_stripe, int32_t item_stripe) {
-    const int64_t b = grid.block(user_stripe, item_stripe);
+    kernels::Block out = grid.samples(grid.block(user_stripe, item_stripe));
     const int32_t user = grid.users().cuts[static_cast<size_t>(user_stripe)];
     const int32_t item = grid.items().cuts[static_cast<size_t>(item_stripe)];
-    return {grid.samples(b),
-            grid.size(b),
-            users_.row(user),
-            items_.row(item),
-            users_.states.data() + user,
-            items_.states.data() + item};
+    out.user_factors = users_.row(user);
+    out.item_factors = items_.row(item);
+    out.user_states = users_.states.data() + user;
+    out.item_states = items_.states.data() + item;
+    if (options_.by_row) {
+        out.user_shares = user_shares_.data() + user;
+        out.item_shares = item_shares_.data() + item;
+    }
+    return out;
 }
 
 double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
     const Grid& grid = *grid_;
-    const kernels::Step step{options_.factors, width_, learning_rate, options_.biases ? learning_rate : 0.0f,
-                             options_.regularization};
-    const kernels::BlockFn train = kernels::active().sgd->block(options_.loss, width_);
+    const kernels::SgdTable& sgd = *kernels::active().sgd;
+    const kernels::Step step{options_.factors,
+                             width_,
+                             learning_rate,
+                             options_.biases ? learning_rate : 0.0f,
+                             scores_of(options_.loss) == kernels::Scores::ratings ? 0.0f : static_cast<float>(mean_),
+                             options_.user_l2,
+                             options_.item_l2,
+                             options_.bias_l2,
+                             options_.user_l1,
+                             options_.item_l1,
+                             options_.nonnegative};
+    const kernels::BlockFn train = sgd.block(options_.loss, plain_);
+    parallel::chunks(threads, items_.n_rows, grain, [&](int64_t, int64_t begin, int64_t end) {
+        sgd.measure(items_.row(begin), items_.states.data() + begin, end - begin, width_);
+    });
     std::vector<double> losses(static_cast<size_t>(grid.n_blocks()));
     std::atomic<int64_t> done{0};
     run(
@@ -146,14 +210,16 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
             const FlushDenormals flush;
             const kernels::Block b = block(grid, task.user_stripe, task.item_stripe);
             losses[static_cast<size_t>(grid.block(task.user_stripe, task.item_stripe))] = train(b, step);
-            done.fetch_add(b.n_samples, std::memory_order_relaxed);
+            done.fetch_add(grid.size(grid.block(task.user_stripe, task.item_stripe)), std::memory_order_relaxed);
         },
         [&] { poll(done.load(std::memory_order_relaxed)); });
-    const double loss = std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(grid.n_samples());
+    const double loss = std::accumulate(losses.begin(), losses.end(), 0.0) / total_weight_;
     if (!std::isfinite(loss) || !users_.finite(threads) || !items_.finite(threads))
         return std::numeric_limits<double>::quiet_NaN();
-    return loss * scale_ * scale_;
+    return loss * loss_scale();
 }
+
+double Trainer::loss_scale() const { return options_.loss == kernels::Loss::absolute ? scale_ : scale_ * scale_; }
 
 void Trainer::checkpoint(int threads) {
     if (!saved_users_) {
@@ -169,20 +235,35 @@ void Trainer::restore(int threads) {
     items_.copy_from(*saved_items_, threads);
 }
 
+double Trainer::predicted(int32_t user_row, int32_t item_row) const {
+    const int32_t user = grid_->users().position[static_cast<size_t>(user_row)];
+    const int32_t item = grid_->items().position[static_cast<size_t>(item_row)];
+    const double bias = static_cast<double>(users_.states[user].bias) + items_.states[item].bias;
+    return kernels::active().score->dot(users_.row(user), items_.row(item), width_) + bias;
+}
+
 double Trainer::squared_error(const Triples& t, int threads) const {
-    const kernels::ScoreTable& score = *kernels::active().score;
     return ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
         double sum = 0;
         for (int64_t i = begin; i < end; ++i) {
-            const int32_t user = grid_->users().position[static_cast<size_t>(t.users[i])];
-            const int32_t item = grid_->items().position[static_cast<size_t>(t.items[i])];
-            const double bias = static_cast<double>(users_.states[user].bias) + items_.states[item].bias;
-            const double error =
-                t.scores[i] - mean_ - scale_ * (score.dot(users_.row(user), items_.row(item), width_) + bias);
+            const double error = t.scores[i] - mean_ - scale_ * predicted(t.users[i], t.items[i]);
             sum += error * error;
         }
         return sum;
     });
+}
+
+double Trainer::loss(const Triples& t, int threads) const {
+    const bool ratings = scores_of(options_.loss) == kernels::Scores::ratings;
+    const double centre = ratings ? mean_ : 0, offset = ratings ? 0 : mean_;
+    return loss_scale() * ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
+               std::vector<float> scores, predictions;
+               for (int64_t i = begin; i < end; ++i) {
+                   scores.push_back(static_cast<float>((t.scores[i] - centre) / scale_));
+                   predictions.push_back(static_cast<float>(predicted(t.users[i], t.items[i]) + offset));
+               }
+               return kernels::active().sgd->loss(options_.loss, scores.data(), predictions.data(), end - begin);
+           });
 }
 
 void Trainer::import_users(const int32_t* rows, int64_t n, const float* factors, int64_t stride, const float* biases) {

@@ -15,7 +15,11 @@ struct Options {
     int64_t factors = 64;
     bool biases = true;
     kernels::Loss loss = kernels::Loss::squared;
-    float regularization = 0.05f;  // in units of the scores' standard deviation
+    // In units of the scores' standard deviation, for losses that scale them.
+    float user_l2 = 0.05f, item_l2 = 0.05f, bias_l2 = 0.05f;
+    float user_l1 = 0, item_l1 = 0;
+    bool by_row = false;  // a row's strength is shared by its triples; else each triple has all of it
+    bool nonnegative = false;
     uint64_t seed = 0;
     Shape blocks{0, 0};  // 0: the default shape
     int threads = 1;     // for preparation
@@ -40,6 +44,8 @@ public:
     void checkpoint(int threads);
     void restore(int threads);
 
+    // The sum of the losses over triples, added in a fixed order; in the units of the scores.
+    double loss(const Triples& triples, int threads) const;
     // Sum of squared errors over triples in the units of the scores, added in a fixed order.
     double squared_error(const Triples& triples, int threads) const;
 
@@ -57,12 +63,16 @@ public:
 private:
     void initialise_biases(int threads);
     kernels::Block block(const Grid& grid, int32_t user_stripe, int32_t item_stripe);
+    double loss_scale() const;
+    double predicted(int32_t user_row, int32_t item_row) const;  // in the units of the kernel, without the mean
 
     Options options_;
+    bool plain_;
     int64_t width_;
-    double mean_ = 0, scale_ = 1;
+    double mean_ = 0, scale_ = 1, total_weight_ = 0;
     std::optional<Grid> grid_;
     Side users_, items_;
+    Buffer<float> user_shares_, item_shares_;  // with by_row
     std::optional<Side> saved_users_, saved_items_;
 };
 

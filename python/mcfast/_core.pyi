@@ -12,7 +12,7 @@ _Floats = npt.NDArray[np.float32]
 _Doubles = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
 
-losses: tuple[str, ...]
+losses: dict[str, str]
 row_alignment: int
 
 def build_info() -> dict[str, Any]: ...
@@ -75,12 +75,16 @@ class Trainer:
         users: _Int32s,
         items: _Int32s,
         scores: _Floats,
+        weights: _Floats | None,
         n_users: int,
         n_items: int,
         factors: int,
         biases: bool,
         loss: str,
-        regularization: float,
+        l2: tuple[float, float, float],
+        l1: tuple[float, float],
+        by_row: bool,
+        nonnegative: bool,
         seed: int,
         blocks: tuple[int, int],
         threads: int,
@@ -103,6 +107,7 @@ class Trainer:
     def checkpoint(self, threads: int) -> None: ...
     def restore(self, threads: int) -> None: ...
     def squared_error(self, users: _Int32s, items: _Int32s, scores: _Floats, threads: int) -> float: ...
+    def loss(self, users: _Int32s, items: _Int32s, scores: _Floats, threads: int) -> float: ...
     def import_users(self, rows: _Int32s, factors: _Floats, biases: _Floats | None) -> None: ...
     def import_items(self, rows: _Int32s, factors: _Floats, biases: _Floats | None) -> None: ...
     def export_users(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...

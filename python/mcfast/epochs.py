@@ -31,7 +31,7 @@ class Epoch:
         Mean training loss, each triple's before its step: for squared loss half the squared error, without the
         penalty.
     validation : float or None
-        RMSE on the validation part.
+        On the validation part: RMSE for losses of ratings, else the mean loss.
     seconds : float
         Time of the training pass alone.
     learning_rate : float
@@ -52,6 +52,12 @@ class Settings:
     factors: int
     epochs: int
     regularization: float
+    user_regularization: float
+    item_regularization: float
+    bias_regularization: float
+    l1_regularization: float
+    regularize: str
+    nonnegative: bool
     learning_rate: float
     biases: bool
     loss: str
@@ -94,7 +100,7 @@ def run(
     n : int
         Its number of triples.
     validate : callable or None
-        Returns the RMSE on the validation part as the trainer stands.
+        Returns the error on the validation part as the trainer stands.
     settings : Settings
         Of the training.
     epochs : int
@@ -123,7 +129,7 @@ def run(
                 loss, rate, seconds, halved = _epoch(trainer, number, n, halved, settings, shown)
                 score = validate() if validate else None
                 history.append(Epoch(number, loss, score, seconds, rate))
-                shown.set_postfix_str(f"loss {loss:.4f}" + ("" if score is None else f", validation RMSE {score:.4f}"))
+                shown.set_postfix_str(f"loss {loss:.4f}" + ("" if score is None else f", validation {score:.4f}"))
                 if score is not None and (best is None or score < (history[best[0] - 1].validation or math.inf)):
                     best = number, export(trainer, settings.threads)
                 stop = settings.callback(history[-1]) if settings.callback is not None else None

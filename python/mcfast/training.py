@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _core, checks
 from .data.ids import Ids
@@ -25,9 +26,16 @@ def fit(
     factors: int | None = None,
     epochs: int = 20,
     regularization: float = 0.05,
+    user_regularization: float | None = None,
+    item_regularization: float | None = None,
+    bias_regularization: float | None = None,
+    l1_regularization: float = 0.0,
+    regularize: str = "rating",
+    nonnegative: bool = False,
     learning_rate: float = 0.1,
     biases: bool = True,
     loss: str = "squared",
+    weights: Any = None,
     validation: float | Any | None = None,
     patience: int | None = 3,
     refit: bool = True,
@@ -62,15 +70,36 @@ def fit(
     regularization : float, default 0.05
         :math:`\lambda \ge 0`, for scores of standard deviation 1: scores are divided by theirs,
         :math:`\sigma`, so that one value suits stars of 1..5 and interest of 0..4. It counts once for each triple, so
-        frequent rows are held as tightly as rare ones.
+        frequent rows are held as tightly as rare ones. Under losses that are not of ratings, scores are not scaled.
+    user_regularization, item_regularization, bias_regularization : float, optional
+        The strength for factors of users, factors of items, and biases of both; by default `regularization`.
+    l1_regularization : float, default 0
+        Strength of an L1 penalty on the factors, counted like `regularization`, by proximal steps: factors become
+        exactly 0.
+    regularize : {"rating", "row"}, default "rating"
+        Whether `regularization` and the strengths of its kinds count once for each triple, or once for each row of
+        factors. L1 always counts once for each triple.
+    nonnegative : bool, default False
+        Keep all factors at 0 or above; biases may be negative.
     learning_rate : float, default 0.1
         Step of the first epoch, > 0, before AdaGrad divides it by the root of a row's sum of mean squared gradients.
     biases : bool, default True
         Learn a mean, and a bias for each user and item.
-    loss : {"squared"}, default "squared"
-        The loss of a triple.
+    loss : str, default "squared"
+        The loss of a triple with score :math:`y` and prediction :math:`z`:
+
+        - "squared": :math:`(y - z)^2 / 2`; "absolute": :math:`|y - z|`; "huber": squared up to errors of one standard
+          deviation of the scores, absolute beyond;
+        - "logistic": scores are labels 0 and 1, or probabilities; :math:`z` is the log-odds of a 1;
+        - "poisson": scores are counts >= 0; :math:`z` is the logarithm of the mean;
+        - "hinge": scores are labels -1 and +1, or 0 and 1; :math:`\max(0, 1 - y z)`.
+    weights : array_like, optional
+        Of shape (n,): finite numbers > 0, in the order of the triples, by which their losses are multiplied. Best
+        around 1, since they lengthen the steps. No pair may have been merged, or give a `Triples` (whose `with_weights`
+        does the same). Validation is not weighted.
     validation : float, Triples or like `triples`, optional
-        A fraction in (0, 1) drawn by `seed`, or data of its own. The best epoch is found on it, by RMSE.
+        A fraction in (0, 1) drawn by `seed`, or data of its own. The best epoch is found on it: by RMSE for
+        squared, absolute and huber loss, else by the mean loss.
     patience : int or None, default 3
         With `validation`: stop after so many epochs without a new best; None never stops early.
     refit : bool, default True
@@ -98,9 +127,9 @@ def fit(
     Returns
     -------
     Model
-        With `history` and, under `validation`, ``metrics["validation_rmse"]``. Ctrl-C ends the training with the model
-        of the last whole epoch, under `validation` of the best one (`Model.interrupted`), or goes through if there is
-        none.
+        With `history` and, under `validation`, ``metrics["validation_rmse"]``, or ``"validation_loss"`` where the
+        scores are not ratings. Ctrl-C ends the training with the model of the last whole epoch, under `validation` of
+        the best one (`Model.interrupted`), or goes through if there is none.
 
     Raises
     ------
@@ -134,6 +163,12 @@ def fit(
         factors=checks.integer(factors, "factors", 1, 1024),
         epochs=checks.integer(epochs, "epochs", 1, 100_000),
         regularization=checks.real(regularization, "regularization", 0),
+        user_regularization=_strength(user_regularization, "user_regularization", regularization),
+        item_regularization=_strength(item_regularization, "item_regularization", regularization),
+        bias_regularization=_strength(bias_regularization, "bias_regularization", regularization),
+        l1_regularization=checks.real(l1_regularization, "l1_regularization", 0),
+        regularize=checks.choice(regularize, "regularize", ("rating", "row")),
+        nonnegative=checks.flag(nonnegative, "nonnegative"),
         learning_rate=checks.real(learning_rate, "learning_rate", 0, above=True),
         biases=checks.flag(biases, "biases"),
         loss=checks.choice(loss, "loss", _core.losses),
@@ -150,13 +185,16 @@ def fit(
         raise ValueError(checks.message("factors", str(settings.factors), f"{init.factors}, as in init"))
 
     data = as_triples(triples, threads=settings.threads)
+    data = data if weights is None else data.with_weights(weights)
+    _check_scores(data, settings.loss, "scores")
     if init is not None:
         data = _over(init.users, init.items, data)
     train, held_out, data = _split(data, validation, settings)
     outcome, trainer = _train(train, held_out, settings, settings.epochs, init)
     history, metrics = outcome.history, {}
     if held_out is not None:
-        metrics["validation_rmse"] = min(epoch.validation for epoch in history if epoch.validation is not None)
+        name = "validation_rmse" if _core.losses[settings.loss] == "ratings" else "validation_loss"
+        metrics[name] = min(epoch.validation for epoch in history if epoch.validation is not None)
         if refit and not outcome.interrupted:
             outcome, trainer = _refit(data, settings, outcome, trainer, init)
     mean, stripes = trainer.mean, trainer.blocks
@@ -193,6 +231,30 @@ def _blocks(value: Any) -> tuple[int, int]:
     return checks.integer(value[0], "blocks[0]", 1, 1 << 20), checks.integer(value[1], "blocks[1]", 1, 1 << 20)
 
 
+def _strength(value: float | None, name: str, default: float) -> float:
+    return default if value is None else checks.real(value, name, 0)
+
+
+def _check_scores(data: Triples, loss: str, name: str) -> None:
+    """Raise unless the loss knows such scores."""
+    kind, scores = _core.losses[loss], data.scores
+    if kind == "ratings" or not len(data):
+        return
+    low, high = float(scores.min()), float(scores.max())
+    expected, fits = {
+        "labels": ("0..1", low >= 0 and high <= 1),
+        "counts": ("numbers >= 0", low >= 0),
+        "signs": ("-1 and 1, or 0 and 1", bool(np.isin(scores, (0, 1)).all() or np.isin(scores, (-1, 1)).all())),
+    }[kind]
+    if not fits:
+        raise ValueError(checks.message(name, f"{low:g} to {high:g}", f"{expected} with loss={loss!r}"))
+
+
+def _scores(data: Triples, loss: str) -> npt.NDArray[np.float32]:
+    """Return the scores as the core wants them: labels 0 and 1 of a loss of signs become -1 and 1."""
+    return np.where(data.scores > 0, np.float32(1), np.float32(-1)) if _core.losses[loss] == "signs" else data.scores
+
+
 def _over(users: Ids, items: Ids, data: Triples) -> Triples:
     """Return the triples over given vocabularies, to which their own new ids are added."""
     user_ids, user_rows = users.union(data.user_ids)
@@ -212,6 +274,7 @@ def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples,
             raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
         return train, held_out, data
     given = as_triples(validation, threads=settings.threads, name="validation")
+    _check_scores(given, settings.loss, "validation scores")
     held_out = _over(data.user_ids, data.item_ids, given)
     # A union keeps the rows of its first side.
     train = replace(data, times=None, user_ids=held_out.user_ids, item_ids=held_out.item_ids)
@@ -220,6 +283,7 @@ def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples,
         users=np.concatenate([train.users, held_out.users]),
         items=np.concatenate([train.items, held_out.items]),
         scores=np.concatenate([train.scores, held_out.scores]),
+        weights=None if train.weights is None else np.concatenate([train.weights, np.ones(len(held_out), np.float32)]),
     )
     return train, held_out, both
 
@@ -231,13 +295,17 @@ def _train(
     trainer = _core.Trainer(
         data.users,
         data.items,
-        data.scores,
+        _scores(data, settings.loss),
+        data.weights,
         data.n_users,
         data.n_items,
         settings.factors,
         settings.biases,
         settings.loss,
-        settings.regularization,
+        (settings.user_regularization, settings.item_regularization, settings.bias_regularization),
+        (settings.l1_regularization, settings.l1_regularization),
+        settings.regularize == "row",
+        settings.nonnegative,
         settings.seed,
         settings.blocks or (0, 0),
         settings.threads,
@@ -250,8 +318,10 @@ def _train(
         trainer.import_items(np.arange(init.n_items, dtype=np.int32), init.item_rows, item_biases)
 
     def validation_error(part: Triples) -> float:
-        squares = trainer.squared_error(part.users, part.items, part.scores, settings.threads)
-        return math.sqrt(squares / len(part))
+        scores = _scores(part, settings.loss)
+        if _core.losses[settings.loss] == "ratings":
+            return math.sqrt(trainer.squared_error(part.users, part.items, scores, settings.threads) / len(part))
+        return trainer.loss(part.users, part.items, scores, settings.threads) / len(part)
 
     validate = None if held_out is None else partial(validation_error, held_out)
     return run(trainer, len(data), validate, settings, epochs), trainer

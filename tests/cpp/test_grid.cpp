@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "support.h"
 
@@ -16,7 +17,7 @@ using train::Shape;
 // Triples whose score is their index; popular rows have low numbers.
 struct Data {
     std::vector<int32_t> users, items;
-    std::vector<float> scores;
+    std::vector<float> scores, weights;
     int32_t n_users, n_items;
 
     Data(int64_t n, int32_t n_users, int32_t n_items) : n_users(n_users), n_items(n_items) {
@@ -28,7 +29,13 @@ struct Data {
         }
     }
     train::Triples triples() const {
-        return {users.data(), items.data(), scores.data(), static_cast<int64_t>(users.size()), n_users, n_items};
+        return {users.data(),
+                items.data(),
+                scores.data(),
+                static_cast<int64_t>(users.size()),
+                n_users,
+                n_items,
+                weights.empty() ? nullptr : weights.data()};
     }
 
 private:
@@ -54,7 +61,7 @@ void check_axis(const Axis& axis, int32_t n_rows, int64_t wanted) {
     EXPECT_LE(axis.stripes(), std::max(wanted, n_rows / int64_t{65536} + wanted));
 }
 
-// Every triple stands once, in the block of its rows, by user, and for one user in the order of the triples.
+// Every triple stands once, in the block of its rows, and the groups of a block have their longest runs first.
 void check(const Data& data, Shape shape, int threads) {
     SCOPED_TRACE(::testing::Message() << data.users.size() << " triples, " << data.n_users << " x " << data.n_items
                                       << ", stripes " << shape.user_stripes << " x " << shape.item_stripes << ", "
@@ -67,18 +74,24 @@ void check(const Data& data, Shape shape, int threads) {
     ASSERT_EQ(grid.n_samples(), static_cast<int64_t>(seen.size()));
     for (int32_t u = 0; u < grid.users().stripes(); ++u)
         for (int32_t c = 0; c < grid.items().stripes(); ++c) {
+            const auto of_user = static_cast<size_t>(grid.users().cuts[static_cast<size_t>(u)]);
+            const auto of_item = static_cast<size_t>(grid.items().cuts[static_cast<size_t>(c)]);
             const int64_t b = grid.block(u, c);
-            const kernels::Sample* previous = nullptr;
-            for (const kernels::Sample *s = grid.samples(b), *end = s + grid.size(b); s != end; previous = s++) {
-                const auto i = static_cast<size_t>(s->score);
+            int64_t n = 0;
+            grid.for_each(b, [&](uint16_t user, uint16_t item, float score, float weight) {
+                const auto i = static_cast<size_t>(score);
                 ++seen[i];
-                EXPECT_EQ(users[static_cast<size_t>(grid.users().cuts[static_cast<size_t>(u)] + s->user)],
-                          data.users[i]);
-                EXPECT_EQ(items[static_cast<size_t>(grid.items().cuts[static_cast<size_t>(c)] + s->item)],
-                          data.items[i]);
-                const bool in_order =
-                    !previous || previous->user < s->user || (previous->user == s->user && previous->score < s->score);
-                EXPECT_TRUE(in_order);
+                ++n;
+                EXPECT_EQ(users[of_user + user], data.users[i]);
+                EXPECT_EQ(items[of_item + item], data.items[i]);
+                EXPECT_EQ(weight, data.weights.empty() ? 1 : data.weights[i]);
+            });
+            EXPECT_EQ(n, grid.size(b));
+            const kernels::Block block = grid.samples(b);
+            for (int64_t g = 0; g < block.n_groups; ++g) {
+                const auto& lengths = block.groups[g].lengths;
+                EXPECT_GT(lengths[0], 0);
+                EXPECT_TRUE(std::is_sorted(lengths, lengths + kernels::lanes, std::greater<int32_t>()));
             }
         }
     EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<int64_t>(seen.size()));
@@ -93,6 +106,32 @@ TEST(Grid, EveryTripleOnceInItsBlock) {
         check(Data(1, 1, 1), {1, 1}, threads);
         check(Data(300, 20, 10), {1, 1}, threads);
     }
+}
+
+TEST(Grid, WeightsStayWithTheirTriples) {
+    Data data(5000, 300, 200);
+    for (size_t i = 0; i < data.users.size(); ++i) data.weights.push_back(static_cast<float>(i % 13));
+    check(data, {7, 5}, 2);
+}
+
+// Runs of one length, over the same items in the same order: every step of a group could meet one item four times.
+TEST(Grid, LanesMeetDifferentItems) {
+    Data data(0, 8, 6);
+    for (int32_t u = 0; u < 8; ++u)
+        for (int32_t i = 0; i < 6; ++i) {
+            data.users.push_back(u);
+            data.items.push_back(i);
+            data.scores.push_back(static_cast<float>(data.scores.size()));
+        }
+    const Grid grid(data.triples(), {1, 1}, 0, 1, 1);
+    const kernels::Block block = grid.samples(0);
+    int64_t met_twice = 0;
+    for (int64_t step = 0; step < 12; ++step) {
+        std::vector<uint16_t> items(block.items + 4 * step, block.items + 4 * step + 4);
+        std::sort(items.begin(), items.end());
+        met_twice += std::unique(items.begin(), items.end()) != items.end();
+    }
+    EXPECT_LE(met_twice, 4);  // only where a run is at its end
 }
 
 TEST(Grid, StripesHaveAtMost65536Rows) {
@@ -133,7 +172,7 @@ TEST(Grid, ScoresAreCentredAndScaled) {
     const Data data(100, 10, 10);
     const Grid grid(data.triples(), {1, 1}, 50, 4, 1);
     std::vector<float> scores;
-    for (int64_t i = 0; i < 100; ++i) scores.push_back(grid.samples(0)[i].score);
+    for (int64_t i = 0; i < 100; ++i) scores.push_back(grid.samples(0).scores[i]);
     std::sort(scores.begin(), scores.end());
     for (int i = 0; i < 100; ++i) EXPECT_EQ(scores[static_cast<size_t>(i)], (static_cast<float>(i) - 50) / 4);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -89,11 +90,50 @@ TEST(Trainer, SameBitsForEveryNumberOfThreads) {
     }
 }
 
+TEST(Trainer, SameBitsForEveryLossAndEveryOption) {
+    Planted data;
+    std::vector<float> weights;
+    for (size_t i = 0; i < data.scores.size(); ++i) {
+        weights.push_back(1 + static_cast<float>(i % 3));
+        data.scores[i] = data.scores[i] > 3 ? 1 : 0;  // fit for every loss
+    }
+    for (const kernels::Set* set : supported_sets()) {
+        const UseSet use(set);
+        for (int loss = 0; loss <= static_cast<int>(kernels::Loss::hinge); ++loss)
+            for (const bool plain : {true, false}) {
+                SCOPED_TRACE(::testing::Message() << set->name << ", loss " << loss << ", plain " << plain);
+                std::vector<double> losses;
+                std::vector<Exported> states;
+                for (const int threads : {1, 2, 3, 7}) {
+                    Options o = options(20, true, threads);
+                    o.loss = static_cast<kernels::Loss>(loss);
+                    train::Triples triples = data.triples();
+                    if (!plain) {
+                        triples.weights = weights.data();
+                        o.user_l1 = o.item_l1 = 0.001f;
+                        o.by_row = o.nonnegative = true;
+                    }
+                    Trainer trainer(triples, o);
+                    double value = 0;
+                    for (uint32_t epoch = 1; epoch <= 2; ++epoch) value = trainer.epoch(epoch, 0.1f, threads, no_poll);
+                    losses.push_back(value + trainer.loss(data.triples(), threads));
+                    EXPECT_TRUE(std::isfinite(losses.back()));
+                    states.push_back(exported(trainer, data, threads));
+                    EXPECT_EQ(bits(losses.back()), bits(losses.front()));
+                    EXPECT_TRUE(states.back() == states.front());
+                    if (!plain) {
+                        EXPECT_GE(*std::min_element(states.back().users.begin(), states.back().users.end()), 0);
+                    }
+                }
+            }
+    }
+}
+
 TEST(Trainer, LossFallsToTheNoise) {
     const Planted data;
     for (const bool biases : {false, true}) {
         Options o = options(8, biases);
-        o.regularization = 0.01f;
+        o.user_l2 = o.item_l2 = o.bias_l2 = 0.01f;
         Trainer trainer(data.triples(), o);
         const double before = trainer.squared_error(data.triples(), 1) / 6000;
         double first = 0, last = 0;
@@ -199,7 +239,7 @@ TEST(Side, IsFiniteOnlyIfEveryStateIs) {
          {&kernels::RowState::factor_step, &kernels::RowState::bias_step, &kernels::RowState::bias})
         for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
             train::Side side(1, 16);
-            side.initialise(&position, &count, 4, 0, 1, 0, Stream::user_factors, 1);
+            side.initialise(&position, &count, 4, 0, 1, false, 0, Stream::user_factors, 1);
             EXPECT_TRUE(side.finite(1));
             side.states[0].*part = bad;
             EXPECT_FALSE(side.finite(1));

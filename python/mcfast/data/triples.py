@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -47,6 +47,8 @@ class Triples:
         The vocabularies. They may hold ids that no triple has: a part of a split keeps those of the whole.
     n_duplicates : int
         How many rows of the input were merged into another one because their pair occurred before.
+    weights : numpy.ndarray or None
+        float32, of shape (n,): finite and positive; see `with_weights`.
     """
 
     users: Rows
@@ -56,6 +58,7 @@ class Triples:
     user_ids: Ids
     item_ids: Ids
     n_duplicates: int = 0
+    weights: Scores | None = None
 
     @classmethod
     def from_arrays(
@@ -193,12 +196,39 @@ class Triples:
             which = np.asarray(which)
             which = which if which.size else which.astype(np.int64)  # an empty list is one of floats
         times = None if self.times is None else self.times[which]
-        return Triples(self.users[which], self.items[which], self.scores[which], times, self.user_ids, self.item_ids)
+        weights = None if self.weights is None else self.weights[which]
+        return Triples(
+            self.users[which], self.items[which], self.scores[which], times, self.user_ids, self.item_ids, 0, weights
+        )
+
+    def with_weights(self, weights: npt.ArrayLike | None) -> Triples:
+        """Return these triples with weights, by which `mcfast.fit` multiplies their losses.
+
+        Parameters
+        ----------
+        weights : array_like or None
+            Of shape (n,): finite numbers > 0, in the order of the triples; None for none.
+
+        Returns
+        -------
+        Triples
+            Sharing everything else with these.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not numbers, of another shape, not finite, or not above 0. Where rows were merged (`n_duplicates`), there
+            are fewer triples than rows of the input.
+        """
+        checked = checks.floats(weights, "weights", (len(self),), optional=True)
+        if checked is not None and not (checked > 0).all():
+            raise ValueError(message("weights", f"{checked.min():g}", "numbers > 0"))
+        return replace(self, weights=checked)
 
     def concatenate(self, other: Triples) -> Triples:
         """Return these triples, then those of `other`, its new ids after the present ones; a pair of both occurs twice.
 
-        Times are kept where both have them.
+        Times are kept where both have them; where one has weights, those of the other are 1.
         """
         user_ids, users = self.user_ids.union(other.user_ids)
         item_ids, items = self.item_ids.union(other.item_ids)
@@ -209,6 +239,7 @@ class Triples:
             None if self.times is None or other.times is None else np.concatenate([self.times, other.times]),
             user_ids,
             item_ids,
+            weights=_joined_weights(self, other),
         )
 
     def to_arrow(self) -> pyarrow.Table:
@@ -311,6 +342,13 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
     threads = checks.thread_count(threads)
     given = tables.read(data, wanted, optional=("times",), threads=threads)
     return from_columns(given, {role: f"{role} of {name}" for role in wanted}, "last", threads)
+
+
+def _joined_weights(*parts: Triples) -> Scores | None:
+    if all(part.weights is None for part in parts):
+        return None
+    ones = (np.ones(len(part), np.float32) if part.weights is None else part.weights for part in parts)
+    return np.concatenate(list(ones))
 
 
 def _ids_of_axis(ids: Any, name: str, size: int) -> Ids:
