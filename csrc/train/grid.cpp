@@ -12,7 +12,6 @@
 namespace mcfast::train {
 namespace {
 
-constexpr int64_t max_stripe_rows = 65536;       // local row numbers have 16 bits
 constexpr int64_t max_stripe_bytes = 512 << 10;  // item factors: half of a common L2 cache
 constexpr int64_t min_block_triples = 8000;      // below that a block costs more to start than to train
 constexpr int64_t usual_user_stripes = 64, usual_item_stripes = 32;
@@ -26,7 +25,7 @@ std::vector<int64_t> counts(const int32_t* rows, int64_t n, int32_t n_rows) {
     return count;
 }
 
-// Shuffles the rows and cuts them into about `stripes` runs with equal numbers of triples.
+// Shuffles the rows and cuts them into about `stripes` runs with about equal numbers of triples.
 Axis make_axis(std::vector<int64_t> count, int64_t n, int64_t stripes, int64_t max_rows, Stream stream) {
     const int64_t n_rows = static_cast<int64_t>(count.size());
     std::vector<int32_t> order(static_cast<size_t>(n_rows));
@@ -38,15 +37,19 @@ Axis make_axis(std::vector<int64_t> count, int64_t n, int64_t stripes, int64_t m
     Axis axis;
     axis.position.resize(static_cast<size_t>(n_rows));
     axis.cuts.push_back(0);
-    int64_t seen = 0;
+    int64_t seen = 0, before = 0;  // triples up to here, and before the present stripe
     for (int64_t place = 0; place < n_rows; ++place) {
         const int32_t row = order[static_cast<size_t>(place)];
         axis.position[static_cast<size_t>(row)] = static_cast<int32_t>(place);
         seen += count[static_cast<size_t>(row)];
-        const auto stripe = static_cast<int64_t>(axis.cuts.size());
-        const bool due = stripe < stripes && seen * stripes >= n * stripe;
+        // A fair part of what was left at the last cut, so that a heavy row does not starve the stripes after it.
+        const int64_t left = stripes + 1 - static_cast<int64_t>(axis.cuts.size());
+        const bool due = left > 1 && (seen - before) * left >= n - before;
         const bool full = place + 1 - axis.cuts.back() >= max_rows;
-        if ((due || full) && place + 1 < n_rows) axis.cuts.push_back(static_cast<int32_t>(place + 1));
+        if ((due || full) && place + 1 < n_rows) {
+            axis.cuts.push_back(static_cast<int32_t>(place + 1));
+            before = seen;
+        }
     }
     axis.cuts.push_back(static_cast<int32_t>(n_rows));
     axis.counts = std::move(count);
@@ -75,7 +78,8 @@ struct Local {
 Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) {
     const int64_t row_bytes = width * static_cast<int64_t>(sizeof(float));
     const int64_t for_cache = ceil_div(n_items * row_bytes, max_stripe_bytes);
-    Shape shape{usual_user_stripes, std::max(usual_item_stripes, for_cache)};
+    Shape shape{usual_user_stripes, std::max(usual_item_stripes, for_cache),
+                std::min(max_stripe_rows, max_stripe_bytes / row_bytes)};
     const int64_t affordable = std::max<int64_t>(1, n / min_block_triples);
     if (shape.user_stripes * shape.item_stripes > affordable) {
         const auto side = static_cast<int64_t>(std::sqrt(static_cast<double>(affordable)));
@@ -97,7 +101,7 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
             users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows,
                                Stream::user_order);
         else
-            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, max_stripe_rows,
+            items_ = make_axis(counts(t.items, t.n, t.n_items), t.n, wanted.item_stripes, wanted.item_rows,
                                Stream::item_order);
     });
     const Local user(users_), item(items_);

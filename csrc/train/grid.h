@@ -28,8 +28,11 @@ struct Axis {
     int32_t stripes() const { return static_cast<int32_t>(cuts.size()) - 1; }
 };
 
+constexpr int64_t max_stripe_rows = 65536;  // local row numbers have 16 bits
+
 struct Shape {
     int64_t user_stripes, item_stripes;
+    int64_t item_rows = max_stripe_rows;  // at most, a stripe
 };
 
 // The number of stripes asked for when the user names none.
@@ -37,7 +40,7 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width);
 
 class Grid {
 public:
-    // Scores are stored as (score - mean) / scale. `wanted` is kept as far as a stripe's 65,536 rows allow.
+    // Scores are stored as (score - mean) / scale. `wanted` stripes are kept as far as their rows allow.
     Grid(const Triples& triples, Shape wanted, float mean, float scale, int threads);
 
     const Axis& users() const { return users_; }

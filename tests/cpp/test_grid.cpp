@@ -168,6 +168,29 @@ TEST(Grid, StripesAreBalanced) {
     }
 }
 
+// Half of all triples are of one item; the stripes of the others are as even as before.
+TEST(Grid, AHeavyRowStarvesNoStripe) {
+    Data data(50000, 500, 1000);
+    for (size_t i = 0; i < data.items.size(); ++i) data.items[i] = i % 2 ? 17 : static_cast<int32_t>(i / 2 % 1000);
+    const Grid grid(data.triples(), {1, 16}, 0, 1, 1);
+    ASSERT_EQ(grid.items().stripes(), 16);
+    std::vector<int64_t> sizes;
+    for (int32_t c = 0; c < 16; ++c) sizes.push_back(grid.size(grid.block(0, c)));
+    std::sort(sizes.begin(), sizes.end());
+    EXPECT_GE(sizes[15], 25000);
+    EXPECT_GE(sizes[1], 1000);
+    EXPECT_LE(sizes[14], 3 * sizes[1]);
+}
+
+TEST(Grid, ItemStripesFitTheCache) {
+    const Data data(40000, 100, 5000);
+    const Shape shape = train::default_shape(40000, 100, 5000, 1024);
+    const Grid grid(data.triples(), shape, 0, 1, 1);
+    for (int32_t c = 0; c < grid.items().stripes(); ++c)
+        EXPECT_LE((grid.items().cuts[static_cast<size_t>(c) + 1] - grid.items().cuts[static_cast<size_t>(c)]) * 4096,
+                  512 << 10);
+}
+
 TEST(Grid, ScoresAreCentredAndScaled) {
     const Data data(100, 10, 10);
     const Grid grid(data.triples(), {1, 1}, 50, 4, 1);
