@@ -146,7 +146,7 @@ def test_a_budget_of_time_leaves_time_for_the_last_fit(monkeypatch, budget):
     ticks = itertools.count()  # a clock that moves on when it is read, as it is once an epoch
     monkeypatch.setattr("mcfast.tuning.time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
     found = mcfast.tune(planted(), budget, validation=0.1)
-    assert 0.5 * budget < next(ticks) + found.best.seconds / 0.9 <= budget + 2
+    assert 0.5 * budget < next(ticks) + found.best.seconds / 0.9 <= 1.01 * budget + 2
     assert sum(trial.seconds for trial in found.trials) <= budget
 
 
