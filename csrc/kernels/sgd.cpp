@@ -30,10 +30,9 @@ inline void prefetch(const float* row, int64_t width) {
 // <a[l], b[l]> for every lane.
 inline f4 dots(vf* const* a, vf* const* b, int64_t n) {
     vf sum[lanes];
-    for (int l = 0; l < lanes; ++l) {
-        sum[l] = a[l][0] * b[l][0];
-        for (int64_t k = 1; k < n; ++k) sum[l] += a[l][k] * b[l][k];
-    }
+    for (int l = 0; l < lanes; ++l) sum[l] = a[l][0] * b[l][0];
+    for (int64_t k = 1; k < n; ++k)
+        for (int l = 0; l < lanes; ++l) sum[l] += a[l][k] * b[l][k];
     return sums(sum[0], sum[1], sum[2], sum[3]);
 }
 
