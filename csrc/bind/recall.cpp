@@ -81,6 +81,7 @@ void register_recall(py::module_& m) {
         .def(py::init(&build), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("threads"),
              py::arg("metric") = "ip", py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
         .def_property_readonly("size", [](const Exact& index) { return index.items().n; })
+        .def_property_readonly("bytes", &Exact::bytes)
         .def("search", search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude_indptr").noconvert(),
              py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(), py::arg("threads"));
     m.def("rank", rank, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
