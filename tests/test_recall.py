@@ -158,7 +158,7 @@ def test_altered_and_truncated_files(backend, tmp_path):
     path = tmp_path / "index"
     built(backend, "ip").save(path)
     files = [file for file in path.rglob("*") if file.is_file()]
-    assert len(files) == (3 if backend == "exact" else 4)
+    assert len(files) == {"exact": 3, "hnswlib": 4, "regions": 6}[backend]
     for file in files:
         whole = file.read_bytes()
         for broken in (whole[:-3], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
@@ -216,7 +216,7 @@ def test_bad_arguments_of_build(backend, arguments, error, message):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend: got 'flat', expected one of 'exact', 'hnswlib'"):
+    with pytest.raises(ValueError, match="backend: got 'flat', expected one of 'exact', 'hnswlib', 'regions'"):
         recall.build("flat", good)
 
 

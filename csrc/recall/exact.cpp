@@ -51,11 +51,7 @@ void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Fil
                    float* scores, int64_t* counts) const {
     const Answers answers{k, rows, scores, counts};
     const int64_t most = std::min(k, items_.n);
-    if (most == 0) {
-        std::vector<Scored> none;
-        for (int64_t q = 0; q < n_queries; ++q) answers.write(q, none);
-        return;
-    }
+    if (most == 0) return answers.write_none(n_queries);
     const int64_t batch = std::clamp<int64_t>((n_queries + threads - 1) / threads, 1, batch_queries);
     const int64_t batches = (n_queries + batch - 1) / batch;
     const FewLeft few(filter, items_.n);
@@ -63,19 +59,15 @@ void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Fil
     parallel::run(static_cast<int>(std::min<int64_t>(threads, batches)), [&](int) {
         Scanner scanner(items_, codes_, queries, filter, most);
         std::vector<int32_t> left, scanned, reached;
-        std::vector<Scored> scored;
         for (int64_t b; (b = next.fetch_add(1)) < batches;) {
             const int64_t first = b * batch, count = std::min(batch, n_queries - first);
             scanner.start(first, count);
             scanned.clear();
             for (int64_t q = 0; q < count; ++q) {
-                if (!few.rows(first + q, left)) {
+                if (few.rows(first + q, left))
+                    answers.write(first + q, scanner.scored(q, left));
+                else
                     scanned.push_back(static_cast<int32_t>(q));
-                    continue;
-                }
-                scored.clear();
-                for (const int32_t row : left) scored.push_back({row, scanner.score(q, row)});
-                answers.write(first + q, scored);
             }
             for (const Chunk& chunk : codes_.chunks()) {
                 reached.clear();

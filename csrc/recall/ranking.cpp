@@ -52,6 +52,11 @@ void Answers::write(int64_t query, std::vector<Scored>& scored) const {
     counts[query] = found;
 }
 
+void Answers::write_none(int64_t n_queries) const {
+    std::vector<Scored> none;
+    for (int64_t q = 0; q < n_queries; ++q) write(q, none);
+}
+
 void rank(const Items& items, const float* queries, int64_t n_queries, const int64_t* candidates, int64_t n_candidates,
           const Filter& filter, int threads, const Answers& answers) {
     parallel::chunks(threads, n_queries, 16, [&](int64_t, int64_t begin, int64_t end) {

@@ -46,6 +46,9 @@ struct Answers {
 
     // Writes the best of `scored`, ties to the lower row; reorders it.
     void write(int64_t query, std::vector<Scored>& scored) const;
+
+    // Writes that there is nothing, for each query.
+    void write_none(int64_t n_queries) const;
 };
 
 // Answers with the best of given candidates: `n_candidates` distinct rows a query, in any order, -1 where there is

@@ -24,10 +24,11 @@ public:
     // Scans a chunk for some queries of the batch.
     void scan(const Chunk& chunk, const std::vector<int32_t>& which);
 
-    // The canonical score of an item.
-    float score(int64_t query, int64_t row) const {
-        return items_.score(vector(query), batch_[static_cast<size_t>(query)].square, row);
-    }
+    // An item needs this <a, b> + offset to be among the k best; -inf before k are known.
+    double least(int64_t query) const { return batch_[static_cast<size_t>(query)].least; }
+
+    // The canonical scores of some rows.
+    std::vector<Scored>& scored(int64_t query, const std::vector<int32_t>& rows);
 
     // The k best of what was scanned, in no order; ends the search of a query.
     std::vector<Scored>& finish(int64_t query);
@@ -56,6 +57,9 @@ private:
         double rounding;  // and a sum of codes from what fp32 makes of it
     };
 
+    float score(int64_t query, int64_t row) const {
+        return items_.score(vector(query), batch_[static_cast<size_t>(query)].square, row);
+    }
     const float* vector(int64_t query) const { return queries_ + (first_ + query) * items_.width; }
     Query& at(int64_t query) { return batch_[static_cast<size_t>(query)]; }
     double rounding(const Query& query, const Chunk& chunk) const;
@@ -75,6 +79,7 @@ private:
     std::vector<Active> active_;
     std::vector<kernels::ScanQuery> scanned_;
     Buffer<kernels::Hit> hits_;
+    std::vector<Scored> scored_;
 };
 
 }  // namespace mcfast::recall
