@@ -1,6 +1,6 @@
 """Recall against queries a second, of every index and of faiss where it is importable.
 
-python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--backends exact,regions,hnswlib,faiss]
+python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--backends exact,hnswlib,faiss]
 
 One thread. Every answer is checked before anything is timed: the exact indexes against NumPy in float64, the others by
 their recall. Contenders take turns, round after round; the medians count. For a fair hnswlib, install it built for this
