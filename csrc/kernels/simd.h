@@ -106,7 +106,7 @@ inline vsum add_products(vsum sum, vi items, vi query) {
 }
 inline vi lane_sums(vsum sum) { return sum; }
 #else
-typedef int16_t vsum __attribute__((vector_size(sizeof(vi)), may_alias));
+typedef uint16_t vsum __attribute__((vector_size(sizeof(vi)), may_alias));
 
 inline vsum start_sums(Bias bias) { return (vsum)(static_cast<int32_t>(bias.lanes) - vi{}); }
 #if defined(__AVX512BW__)
@@ -121,10 +121,10 @@ inline vsum add_products(vsum sum, vi items, vi query) {
 inline vi lane_sums(vsum sum) { return (vi)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1)); }
 #else
 inline vsum add_products(vsum sum, vi items, vi query) {
-    typedef uint16_t vu __attribute__((vector_size(sizeof(vi)), may_alias));
-    const vu even = (vu)items & 255, odd = (vu)items >> 8;
-    const vsum query_even = (vsum)((vu)query << 8) >> 8, query_odd = (vsum)query >> 8;
-    return (vsum)((vu)sum + even * (vu)query_even + odd * (vu)query_odd);
+    typedef int16_t vs __attribute__((vector_size(sizeof(vi)), may_alias));
+    const vsum even = (vsum)items & 255, odd = (vsum)items >> 8;
+    const vs query_even = (vs)((vsum)query << 8) >> 8, query_odd = (vs)query >> 8;
+    return sum + even * (vsum)query_even + odd * (vsum)query_odd;
 }
 inline vi lane_sums(vsum sum) {
     typedef uint32_t vu __attribute__((vector_size(sizeof(vi)), may_alias));

@@ -5,13 +5,14 @@
 #include <cstring>
 
 #include "parallel.h"
-#include "recall/scanner.h"
 
 namespace mcfast::recall {
 namespace {
 
 constexpr int64_t chunk_rows = 1024;    // 64 KiB of codes at 64 factors
 constexpr int64_t batch_queries = 120;  // queries that share one pass over the items; a multiple of most tile sizes
+
+constexpr int64_t shared_bytes = int64_t{4} << 20;  // codes that are worth more than one thread to a query
 
 // Rows in about descending order of their norms: in the order of the leading bits of norms, which are coarse enough to
 // be counted; rows of equal bits stay in order.
@@ -52,32 +53,56 @@ void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Fil
     const Answers answers{k, rows, scores, counts};
     const int64_t most = std::min(k, items_.n);
     if (most == 0) return answers.write_none(n_queries);
-    const int64_t batch = std::clamp<int64_t>((n_queries + threads - 1) / threads, 1, batch_queries);
-    const int64_t batches = (n_queries + batch - 1) / batch;
     const FewLeft few(filter, items_.n);
+    // Few queries share out the items, many the queries.
+    const int parts = 0 < n_queries && n_queries < threads && codes_.bytes() >= shared_bytes ? threads : 1;
+    const int64_t batch =
+        parts > 1 ? n_queries : std::clamp((n_queries + threads - 1) / threads, int64_t{1}, batch_queries);
+    const int64_t batches = (n_queries + batch - 1) / batch;
+    std::vector<std::vector<std::vector<Scored>>> found(parts > 1 ? static_cast<size_t>(parts) : 0);
     std::atomic<int64_t> next{0};
-    parallel::run(static_cast<int>(std::min<int64_t>(threads, batches)), [&](int) {
+    parallel::run(static_cast<int>(std::min<int64_t>(threads, batches * parts)), [&](int) {
         Scanner scanner(items_, codes_, queries, filter, most);
-        std::vector<int32_t> left, scanned, reached;
-        for (int64_t b; (b = next.fetch_add(1)) < batches;) {
-            const int64_t first = b * batch, count = std::min(batch, n_queries - first);
+        for (int64_t job; (job = next.fetch_add(1)) < batches * parts;) {
+            const int64_t first = job / parts * batch, count = std::min(batch, n_queries - first);
             scanner.start(first, count);
-            scanned.clear();
+            scan(scanner, first, count, few, job % parts, parts);
             for (int64_t q = 0; q < count; ++q) {
-                if (few.rows(first + q, left))
-                    answers.write(first + q, scanner.scored(q, left));
+                if (parts > 1)
+                    found[static_cast<size_t>(job)].push_back(std::move(scanner.finish(q)));
                 else
-                    scanned.push_back(static_cast<int32_t>(q));
+                    answers.write(first + q, scanner.finish(q));
             }
-            for (const Chunk& chunk : codes_.chunks()) {
-                reached.clear();
-                for (const int32_t q : scanned)
-                    if (scanner.reaches(q, chunk)) reached.push_back(q);
-                if (!reached.empty()) scanner.scan(chunk, reached);
-            }
-            for (const int32_t q : scanned) answers.write(first + q, scanner.finish(q));
         }
     });
+    for (int64_t q = 0; q < n_queries && parts > 1; ++q) {
+        std::vector<Scored> all;
+        for (const auto& part : found) {
+            const std::vector<Scored>& best = part[static_cast<size_t>(q)];
+            all.insert(all.end(), best.begin(), best.end());
+        }
+        answers.write(q, all);
+    }
+}
+
+// Searches one part of the items for a batch.
+void Exact::scan(Scanner& scanner, int64_t first, int64_t count, const FewLeft& few, int64_t part,
+                 int64_t parts) const {
+    std::vector<int32_t> left, scanned, reached;
+    for (int64_t q = 0; q < count; ++q) {
+        if (!few.rows(first + q, left))
+            scanned.push_back(static_cast<int32_t>(q));
+        else if (part == 0)
+            scanner.score(q, left);
+    }
+    const auto n_chunks = static_cast<int64_t>(codes_.chunks().size());
+    for (int64_t i = part; i < n_chunks; i += parts) {
+        const Chunk& chunk = codes_.chunks()[static_cast<size_t>(i)];
+        reached.clear();
+        for (const int32_t q : scanned)
+            if (scanner.reaches(q, chunk)) reached.push_back(q);
+        if (!reached.empty()) scanner.scan(chunk, reached);
+    }
 }
 
 }  // namespace mcfast::recall

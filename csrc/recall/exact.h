@@ -4,6 +4,7 @@
 
 #include "recall/codes.h"
 #include "recall/ranking.h"
+#include "recall/scanner.h"
 
 namespace mcfast::recall {
 
@@ -22,6 +23,8 @@ public:
     int64_t bytes() const { return codes_.bytes(); }  // beside the items
 
 private:
+    void scan(Scanner& scanner, int64_t first, int64_t count, const FewLeft& few, int64_t part, int64_t parts) const;
+
     Items items_;
     Codes codes_;
 };

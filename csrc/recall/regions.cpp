@@ -88,7 +88,8 @@ void Regions::search(const float* queries, int64_t n_queries, int64_t k, const F
         for (int64_t q; (q = next.fetch_add(1)) < n_queries;) {
             scanner.start(q, 1);
             if (few.rows(q, left)) {
-                answers.write(q, scanner.scored(0, left));
+                scanner.score(0, left);
+                answers.write(q, scanner.finish(0));
                 continue;
             }
             std::vector<Near> near = heap(queries + q * items_.width, reach);

@@ -144,10 +144,8 @@ void Scanner::score_candidates(int64_t query, size_t begin, size_t end) {
     raise(q, q.best.threshold());
 }
 
-std::vector<Scored>& Scanner::scored(int64_t query, const std::vector<int32_t>& rows) {
-    scored_.clear();
-    for (const int32_t row : rows) scored_.push_back({row, score(query, row)});
-    return scored_;
+void Scanner::score(int64_t query, const std::vector<int32_t>& rows) {
+    for (const int32_t row : rows) at(query).best.add({row, score(query, row)});
 }
 
 std::vector<Scored>& Scanner::finish(int64_t query) {

@@ -27,8 +27,8 @@ public:
     // An item needs this <a, b> + offset to be among the k best; -inf before k are known.
     double least(int64_t query) const { return batch_[static_cast<size_t>(query)].least; }
 
-    // The canonical scores of some rows.
-    std::vector<Scored>& scored(int64_t query, const std::vector<int32_t>& rows);
+    // Scores some rows, of those that a query may get, without a scan.
+    void score(int64_t query, const std::vector<int32_t>& rows);
 
     // The k best of what was scanned, in no order; ends the search of a query.
     std::vector<Scored>& finish(int64_t query);
@@ -79,7 +79,6 @@ private:
     std::vector<Active> active_;
     std::vector<kernels::ScanQuery> scanned_;
     Buffer<kernels::Hit> hits_;
-    std::vector<Scored> scored_;
 };
 
 }  // namespace mcfast::recall

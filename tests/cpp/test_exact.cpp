@@ -94,6 +94,17 @@ TEST(Exact, EveryNumberOfThreads) {
     for (const int threads : {2, 7}) check(c, {}, 6, threads);
 }
 
+TEST(Exact, FewQueriesShareOutTheItems) {
+    const Case c{"", 70'000, 64, 2, 30, normal};
+    std::vector<uint8_t> few(static_cast<size_t>(c.n), 0);
+    for (size_t i = 0; i < few.size(); i += 100) few[i] = 1;
+    for (const int threads : {1, 3}) {
+        check(c, {}, 10, threads);
+        check(c, {nullptr, nullptr, few.data()}, 10, threads);
+    }
+    check({"no queries", 70'000, 64, 0, 3, normal}, {}, 10, 3);
+}
+
 TEST(Exact, ExcludedAndForbiddenRowsNeverCome) {
     const Case c{"", 300, 6, 8, 40, normal};
     Random random(7);
