@@ -158,7 +158,7 @@ def test_altered_and_truncated_files(backend, tmp_path):
     path = tmp_path / "index"
     built(backend, "ip").save(path)
     files = [file for file in path.rglob("*") if file.is_file()]
-    assert len(files) == (3 if backend == "exact" else 4)
+    assert len(files) == {"exact": 3, "hnswlib": 4, "regions": 6}[backend]
     for file in files:
         whole = file.read_bytes()
         for broken in (whole[:-3], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
@@ -216,7 +216,7 @@ def test_bad_arguments_of_build(backend, arguments, error, message):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend: got 'flat', expected one of 'exact', 'hnswlib'"):
+    with pytest.raises(ValueError, match="backend: got 'flat', expected one of 'exact', 'hnswlib', 'regions'"):
         recall.build("flat", good)
 
 
@@ -282,6 +282,10 @@ def numbers(random, kind, shape):
         values *= 1e-43
     elif kind == "huge":
         values *= 1e37
+    elif kind == "spiky":  # one number takes the whole range of an item's code
+        values *= np.where(random.random(shape) < 0.02, 1e4, 1)
+    elif kind == "norms":  # of most unequal length, so that few items share a useful step
+        values *= 10.0 ** random.uniform(-12, 12, (shape[0], *[1] * (len(shape) - 1)))
     return values.astype(np.float32)
 
 
@@ -289,9 +293,9 @@ def numbers(random, kind, shape):
 @given(data=st.data())
 def test_exact_is_the_oracle(data):
     metric = data.draw(st.sampled_from(recall.METRICS), "metric")
-    kind = data.draw(st.sampled_from(["normal", "ties", "spread", "far", "tiny", "huge"]), "kind")
-    n, m, dimension = (data.draw(st.integers(*bounds)) for bounds in ((1, 600), (1, 50), (1, 40)))
-    k = data.draw(st.integers(1, 30), "k")
+    kind = data.draw(st.sampled_from(["normal", "ties", "spread", "far", "tiny", "huge", "spiky", "norms"]), "kind")
+    n, m, dimension = (data.draw(st.integers(*bounds)) for bounds in ((1, 500), (1, 20), (1, 80)))
+    k = data.draw(st.one_of(st.integers(1, 30), st.just(n)), "k")
     random = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))
     vectors, queries = numbers(random, kind, (n, dimension)), numbers(random, kind, (m, dimension))
     offsets = numbers(random, kind, (n,)) if metric == "ip" and data.draw(st.booleans(), "offsets") else None
@@ -300,6 +304,28 @@ def test_exact_is_the_oracle(data):
         rows, scores = recall.build("exact", vectors, metric, offsets=offsets).search(queries, k)
         np.testing.assert_array_equal(rows, expected_rows)
         assert scores.tobytes() == expected_scores.tobytes()
+
+
+def test_offsets_far_beyond_the_unit_of_the_codes():
+    vectors, offsets = np.full((500, 2), 1e-43, np.float32), np.linspace(-3e38, 3e38, 500, dtype=np.float32)
+    check(
+        index := recall.build("exact", vectors, offsets=offsets),
+        index.search(vectors[:1] * 1e20, 9),
+        oracle.recall_scores(vectors, vectors[:1] * np.float32(1e20), "ip", offsets),
+        9,
+    )
+
+
+@pytest.mark.parametrize("metric", recall.METRICS)
+def test_nearly_everything_excluded(metric):
+    random = np.random.default_rng(6)
+    vectors, queries = numbers(random, "normal", (3000, 20)), numbers(random, "normal", (7, 20))
+    truth = oracle.recall_scores(vectors, queries, metric)
+    index = recall.build("exact", vectors, metric)
+    # Some queries have few items left, others many; a mask that leaves few meets both.
+    excluded = [np.flatnonzero(random.random(3000) < share) for share in (0, 0.5, 0.98, 0.99, 0.999, 1, 0.3)]
+    for mask in (None, random.random(3000) < 0.01, random.random(3000) < 0.9):
+        check(index, index.search(queries, 12, exclude=csr(excluded), allow=mask), truth, 12, excluded, mask)
 
 
 # --- measure ------------------------------------------------------------------------------------------------------

@@ -47,9 +47,9 @@ void exact(benchmark::State& state, const kernels::Set& set) {
                                  &scores[static_cast<size_t>(q * k)]),
                 "exact search");
     for (auto _ : state) search();
-    // A batch shares one pass over the items.
-    const double passes = std::ceil(static_cast<double>(n_queries) / 42), entries = n * width;
-    report(state, {static_cast<double>(n_queries), 2 * entries * static_cast<double>(n_queries), 4 * entries * passes},
+    // A batch shares one pass over the codes, of a byte each.
+    const double passes = std::ceil(static_cast<double>(n_queries) / 120), entries = n * width;
+    report(state, {static_cast<double>(n_queries), 2 * entries * static_cast<double>(n_queries), entries * passes},
            limits(set), &Limits::far_bytes);
 }
 

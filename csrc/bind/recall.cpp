@@ -1,5 +1,6 @@
 #include "bind/bind.h"
 #include "recall/exact.h"
+#include "recall/regions.h"
 
 namespace mcfast::bind {
 namespace {
@@ -8,6 +9,7 @@ using recall::Answers;
 using recall::Exact;
 using recall::Filter;
 using recall::Metric;
+using recall::Regions;
 using OptionalIndptr = std::optional<Array<int64_t>>;
 using OptionalRows = std::optional<Array<int32_t>>;
 using OptionalMask = std::optional<Array<uint8_t>>;
@@ -51,11 +53,61 @@ py::tuple search(const Exact& index, const Array<float>& queries, int64_t k, con
     });
 }
 
+recall::Items items_of(const Array<float>& rows, const std::optional<Array<float>>& offsets,
+                       const std::string& metric) {
+    return {rows.data(), rows.shape(0), rows.shape(1), data_or_null(offsets), metric_named(metric)};
+}
+
+// Regions go to Python as an array: a row each, its members in order.
+py::tuple cut(const Array<float>& rows, const std::optional<Array<float>>& offsets, const std::string& metric,
+              int64_t n_regions, uint64_t seed, int threads) {
+    const recall::Items items = items_of(rows, offsets, metric);
+    recall::Cut made;
+    {
+        py::gil_scoped_release release;
+        made = recall::cut(items, n_regions, seed, threads);
+    }
+    const auto n = static_cast<py::ssize_t>(made.regions.size());
+    Array<double> regions(std::vector<py::ssize_t>{n, 5});
+    double* to = regions.mutable_data();
+    for (const recall::Region& r : made.regions)
+        for (const double x : {static_cast<double>(r.size), double{r.along}, double{r.across}, double{r.offset},
+                               double{r.offset_spread}})
+            *to++ = x;
+    return py::make_tuple(Array<int32_t>(static_cast<py::ssize_t>(made.order.size()), made.order.data()), regions,
+                          Array<float>(std::vector<py::ssize_t>{n, rows.shape(1)}, made.centres.data()));
+}
+
+std::unique_ptr<Regions> build_regions(const Array<float>& rows, const std::optional<Array<float>>& offsets,
+                                       const std::string& metric, const Array<int32_t>& order,
+                                       const Array<double>& regions, const Array<float>& centres, int threads) {
+    const recall::Items items = items_of(rows, offsets, metric);
+    std::vector<recall::Region> made;
+    for (py::ssize_t i = 0; i < regions.shape(0); ++i)
+        made.push_back({static_cast<int64_t>(regions.at(i, 0)), static_cast<float>(regions.at(i, 1)),
+                        static_cast<float>(regions.at(i, 2)), static_cast<float>(regions.at(i, 3)),
+                        static_cast<float>(regions.at(i, 4))});
+    const int32_t* const by = order.data();
+    const float* const centre_rows = centres.data();
+    py::gil_scoped_release release;
+    return std::make_unique<Regions>(items, by, std::move(made), centre_rows, threads);
+}
+
+py::tuple search_regions(const Regions& index, const Array<float>& queries, int64_t k,
+                         const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows,
+                         const OptionalMask& allow, int threads, double reach) {
+    const float* const from = queries.data();
+    const int64_t n = queries.shape(0);
+    return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
+        index.search(from, n, k, filter, reach, threads, to);
+    });
+}
+
 py::tuple rank(const Array<float>& rows, const std::optional<Array<float>>& offsets, const std::string& metric,
                const Array<float>& queries, const Array<int64_t>& candidates, int64_t k,
                const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows, const OptionalMask& allow,
                int threads) {
-    const recall::Items items{rows.data(), rows.shape(0), rows.shape(1), data_or_null(offsets), metric_named(metric)};
+    const recall::Items items = items_of(rows, offsets, metric);
     const float* const from = queries.data();
     const int64_t* const among = candidates.data();
     const int64_t n = queries.shape(0), n_candidates = candidates.shape(1);
@@ -81,8 +133,19 @@ void register_recall(py::module_& m) {
         .def(py::init(&build), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("threads"),
              py::arg("metric") = "ip", py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
         .def_property_readonly("size", [](const Exact& index) { return index.items().n; })
+        .def_property_readonly("bytes", &Exact::bytes)
         .def("search", search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude_indptr").noconvert(),
              py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(), py::arg("threads"));
+    py::class_<Regions>(m, "Regions")
+        .def(py::init(&build_regions), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
+             py::arg("order").noconvert(), py::arg("regions").noconvert(), py::arg("centres").noconvert(),
+             py::arg("threads"), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), py::keep_alive<1, 7>())
+        .def_property_readonly("bytes", &Regions::bytes)
+        .def("search", search_regions, py::arg("queries").noconvert(), py::arg("k"),
+             py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),
+             py::arg("threads"), py::arg("reach"));
+    m.def("cut", cut, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
+          py::arg("n_regions"), py::arg("seed"), py::arg("threads"));
     m.def("rank", rank, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
           py::arg("queries").noconvert(), py::arg("candidates").noconvert(), py::arg("k"),
           py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),

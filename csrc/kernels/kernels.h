@@ -20,31 +20,49 @@ struct ScoreTable {
     double (*dot)(const float* a, const float* b, int64_t width);
 };
 
-// --- scan.cpp: approximate scores of many items against a threshold
-// -----------------------------------------------------
+// --- scan.cpp: inner products of 8-bit codes against thresholds
+// ---------------------------------------------------------
 
-constexpr int64_t panel_rows = 16;  // items interleaved in a panel: panel[factor][row]
+constexpr int64_t panel_rows = 16;   // items interleaved in a panel: panel[factor / 4][row][factor % 4]
+constexpr int64_t block_width = 64;  // factors whose products are summed in 16 bits before they are in 32
+
+// Codes of items lie in -127..127 and are stored plus code_bias; those of queries in -query_codes..query_codes, so that
+// two products fit 16 bits. A lane sums the factors k of a block with equal k % 4 / 2; that no sum leaves 16 bits in
+// the end is for the caller to see to (in between they may wrap around).
+constexpr int code_bias = 128;
+constexpr int query_codes = 64;
+
+// What a query takes off the sums of a block for code_bias: two 16-bit numbers, for the two lanes, and their exact sum.
+struct Bias {
+    uint32_t lanes;
+    int32_t whole;
+};
+
+struct ScanQuery {
+    const int8_t* codes;  // `width` of them
+    const Bias* biases;   // one a block
+    float threshold;      // a row is a hit unless its score is below; a score is its sum plus scale * offset
+    float scale;
+};
 
 struct Hit {
-    int32_t row;
+    int32_t query, row;
     float score;
 };
 
 struct Scan {
-    const float* panels;   // n_panels panels, each width x panel_rows, 64-byte aligned
-    const float* offsets;  // panel_rows a panel; -inf where a panel has no row
+    const uint8_t* panels;  // n_panels panels, each width x panel_rows, 64-byte aligned
+    const float* offsets;   // panel_rows a panel, or null
     int64_t n_panels;
-    int32_t first_row;     // row number of the first row of the first panel
-    int64_t width;         // padded factors
-    const float* queries;  // n_queries rows of `width` floats
+    int32_t first_row;  // number of the first row of the first panel
+    int64_t width;      // padded factors
+    const ScanQuery* queries;
     int64_t n_queries;
-    const float* thresholds;  // one a query; a row is a hit unless its score is below
-    Hit* hits;                // n_queries runs, each with room for n_panels * panel_rows
-    int32_t* counts;          // hits a query, in row order
+    Hit* hits;  // room for n_queries * n_panels * panel_rows; written query by query or tile by tile, rows ascending
 };
 
 struct ScanTable {
-    void (*scan)(const Scan&);
+    int64_t (*scan)(const Scan&);  // returns the number of hits
 };
 
 // --- sgd.cpp: one block of the training grid

@@ -1,4 +1,4 @@
-// Approximate scores (fp32) of a slice of items for a batch of queries; what is not below a query's threshold is
+// Inner products of 8-bit codes of items with those of a batch of queries; what is not below a query's threshold is
 // written out. A tile of queries meets one panel of 16 items at a time, the sums stay in registers: no horizontal sums,
 // no stores.
 #include "simd.h"
@@ -7,62 +7,82 @@ namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
 namespace {
 
 constexpr int V = panel_rows / W;                        // vectors in a row of a panel
-constexpr int max_tile = W == 16 ? 14 : W == 8 ? 6 : 3;  // queries a tile: as many sums as there are registers
+constexpr int max_tile = W == 16 ? 14 : W == 8 ? 6 : 2;  // queries a tile: as many sums as there are registers
+constexpr int quad = 4;                                  // factors in a lane
+constexpr int64_t ahead = 4096;  // bytes fetched ahead for a query alone, which waits for memory
 
-// Q queries against P panels that follow each other.
-template <int Q, int P>
-void tile(const Scan& s, int64_t query, int64_t panel) {
-    vf sum[Q][P][V] = {};
-    const float* items = s.panels + panel * panel_rows * s.width;
-    const float* queries = s.queries + query * s.width;
-    const int64_t panel_size = panel_rows * s.width;
-    for (int64_t k = 0; k < s.width; ++k) {
-        vf item[P][V];
-        for (int p = 0; p < P; ++p)
-            for (int v = 0; v < V; ++v) item[p][v] = load(items + p * panel_size + k * panel_rows + v * W);
-        for (int q = 0; q < Q; ++q) {
-            const vf x = broadcast(queries[q * s.width + k]);
-            for (int p = 0; p < P; ++p)
-                for (int v = 0; v < V; ++v) sum[q][p][v] += x * item[p][v];
-        }
-    }
-    for (int q = 0; q < Q; ++q) {
-        const vf threshold = broadcast(s.thresholds[query + q]);
-        Hit* hits = s.hits + (query + q) * s.n_panels * panel_rows;
-        int32_t count = s.counts[query + q];
-        for (int p = 0; p < P; ++p)
-            for (int v = 0; v < V; ++v) {
-                const int64_t at = (panel + p) * panel_rows + v * W;
-                const vf score = sum[q][p][v] + load_unaligned(s.offsets + at);
-                for (uint32_t mask = not_less(score, threshold); mask; mask &= mask - 1) {
-                    const int i = __builtin_ctz(mask);
-                    hits[count++] = {s.first_row + static_cast<int32_t>(at) + i, score[i]};
-                }
+inline vi four(const int8_t* codes) {
+    int32_t x;
+    __builtin_memcpy(&x, codes, sizeof x);
+    return x - vi{};
+}
+
+template <int Q>
+void sums(const Scan& s, const ScanQuery* queries, const uint8_t* items, vi (&total)[Q][V]) {
+    int64_t k = 0;
+    for (int64_t block = 0; k < s.width; ++block) {
+        vsum sum[Q][V];
+        for (int q = 0; q < Q; ++q)
+            for (int v = 0; v < V; ++v) sum[q][v] = start_sums(queries[q].biases[block]);
+        const int64_t end = k + block_width < s.width ? k + block_width : s.width;
+        do {
+            if (Q == 1) __builtin_prefetch(items + k * panel_rows + ahead);
+            vi item[V];
+            for (int v = 0; v < V; ++v) item[v] = load_codes(items + k * panel_rows + v * W * quad);
+            for (int q = 0; q < Q; ++q) {
+                const vi x = four(queries[q].codes + k);
+                for (int v = 0; v < V; ++v) sum[q][v] = add_products(sum[q][v], item[v], x);
             }
-        s.counts[query + q] = count;
+            k += quad;
+        } while (k < end);
+        for (int q = 0; q < Q; ++q)
+            for (int v = 0; v < V; ++v) total[q][v] += lane_sums(sum[q][v]);
     }
 }
 
-// A query alone takes several panels at once, so that enough sums are under way to hide the latency of one.
+// Q queries, the first of which is number `query`, against all panels.
 template <int Q>
-void queries_against_all(const Scan& s, int64_t query) {
-    constexpr int P = Q * V >= 8 ? 1 : Q * V >= 4 ? 2 : 4;
-    int64_t panel = 0;
-    for (; panel + P <= s.n_panels; panel += P) tile<Q, P>(s, query, panel);
-    for (; panel < s.n_panels; ++panel) tile<Q, 1>(s, query, panel);
+Hit* tile(const Scan& s, int64_t query, Hit* out) {
+    const ScanQuery* const queries = s.queries + query;
+    for (int64_t panel = 0; panel < s.n_panels; ++panel) {
+        vi total[Q][V] = {};
+        sums<Q>(s, queries, s.panels + panel * panel_rows * s.width, total);
+        vf score[Q][V];
+        uint64_t found[(Q + 3) / 4] = {}, any = 0;  // a bit a query and row
+        for (int q = 0; q < Q; ++q)
+            for (int v = 0; v < V; ++v) {
+                score[q][v] = __builtin_convertvector(total[q][v], vf);
+                if (s.offsets) score[q][v] += queries[q].scale * load_unaligned(s.offsets + panel * panel_rows + v * W);
+                const uint64_t mask = not_less(score[q][v], broadcast(queries[q].threshold));
+                found[q / 4] |= mask << (q % 4 * panel_rows + v * W);
+            }
+        for (const uint64_t f : found) any |= f;
+        if (__builtin_expect(any == 0, 1)) continue;
+        alignas(64) float scores[Q][panel_rows];
+        for (int q = 0; q < Q; ++q)
+            for (int v = 0; v < V; ++v) store(&scores[q][v * W], score[q][v]);
+        for (int part = 0; part < (Q + 3) / 4; ++part)
+            for (uint64_t left = found[part]; left; left &= left - 1) {
+                const int bit = __builtin_ctzll(left), q = part * 4 + bit / panel_rows, row = bit % panel_rows;
+                *out++ = {static_cast<int32_t>(query) + q, s.first_row + static_cast<int32_t>(panel * panel_rows) + row,
+                          scores[q][row]};
+            }
+    }
+    return out;
 }
 
 template <int Q>
-void remainder(const Scan& s, int64_t query, int64_t count) {
-    if (count == Q) return queries_against_all<Q>(s, query);
-    if constexpr (Q > 1) remainder<Q - 1>(s, query, count);
+Hit* remainder(const Scan& s, int64_t query, int64_t count, Hit* out) {
+    if (count == Q) return tile<Q>(s, query, out);
+    if constexpr (Q > 1) return remainder<Q - 1>(s, query, count, out);
+    return out;
 }
 
-void scan(const Scan& s) {
-    for (int64_t q = 0; q < s.n_queries; ++q) s.counts[q] = 0;
+int64_t scan(const Scan& s) {
+    Hit* out = s.hits;
     int64_t query = 0;
-    for (; query + max_tile <= s.n_queries; query += max_tile) queries_against_all<max_tile>(s, query);
-    if (query < s.n_queries) remainder<max_tile>(s, query, s.n_queries - query);
+    for (; query + max_tile <= s.n_queries; query += max_tile) out = tile<max_tile>(s, query, out);
+    return remainder<max_tile>(s, query, s.n_queries - query, out) - s.hits;
 }
 
 }  // namespace

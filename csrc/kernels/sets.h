@@ -6,7 +6,8 @@
 #define MCFAST_SETS(X)                                      \
     X(base, "base", true)                                   \
     X(v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3")) \
-    X(v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
+    X(v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4")) \
+    X(vnni, "x86-64-v4-vnni", __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni"))
 #else
 #define MCFAST_SETS(X) X(base, "base", true)
 #endif

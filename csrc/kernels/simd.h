@@ -45,9 +45,12 @@ typedef int32_t i4_unaligned __attribute__((vector_size(16), may_alias, aligned(
 typedef uint16_t h4_unaligned __attribute__((vector_size(8), may_alias, aligned(2)));
 typedef double d4 __attribute__((vector_size(32), may_alias));
 
+typedef int32_t vi __attribute__((vector_size(W * sizeof(int32_t)), may_alias));
+
 inline vf load(const float* p) { return *reinterpret_cast<const vf*>(p); }
 inline vf load_unaligned(const float* p) { return *reinterpret_cast<const vf_unaligned*>(p); }
 inline void store(float* p, vf v) { *reinterpret_cast<vf*>(p) = v; }
+inline vi load_codes(const uint8_t* p) { return *reinterpret_cast<const vi*>(p); }
 inline vf broadcast(float x) { return x - vf{}; }
 inline vd load_as_double(const float* p) {
     return __builtin_convertvector(*reinterpret_cast<const half_vf_unaligned*>(p), vd);
@@ -103,6 +106,45 @@ inline uint32_t not_less(vf a, vf b) {
     return mask;
 #endif
 }
+
+// Sums of products of unsigned items and signed queries: a lane of 32 bits takes four neighbours at a time, on most
+// sets in two halves of 16 bits, which may wrap around on the way; lane_sums undoes that where the halves fit in the
+// end.
+#if defined(__AVX512VNNI__)
+typedef vi vsum;
+
+inline vsum start_sums(Bias bias) { return bias.whole - vsum{}; }
+inline vsum add_products(vsum sum, vi items, vi query) {
+    return (vsum)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)items, (__m512i)query);
+}
+inline vi lane_sums(vsum sum) { return sum; }
+#else
+typedef uint16_t vsum __attribute__((vector_size(sizeof(vi)), may_alias));
+
+inline vsum start_sums(Bias bias) { return (vsum)(static_cast<int32_t>(bias.lanes) - vi{}); }
+#if defined(__AVX512BW__)
+inline vsum add_products(vsum sum, vi items, vi query) {
+    return sum + (vsum)_mm512_maddubs_epi16((__m512i)items, (__m512i)query);
+}
+inline vi lane_sums(vsum sum) { return (vi)_mm512_madd_epi16((__m512i)sum, _mm512_set1_epi16(1)); }
+#elif defined(__AVX2__)
+inline vsum add_products(vsum sum, vi items, vi query) {
+    return sum + (vsum)_mm256_maddubs_epi16((__m256i)items, (__m256i)query);
+}
+inline vi lane_sums(vsum sum) { return (vi)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1)); }
+#else
+inline vsum add_products(vsum sum, vi items, vi query) {
+    typedef int16_t vs __attribute__((vector_size(sizeof(vi)), may_alias));
+    const vsum even = (vsum)items & 255, odd = (vsum)items >> 8;
+    const vs query_even = (vs)((vsum)query << 8) >> 8, query_odd = (vs)query >> 8;
+    return sum + even * (vsum)query_even + odd * (vsum)query_odd;
+}
+inline vi lane_sums(vsum sum) {
+    typedef uint32_t vu __attribute__((vector_size(sizeof(vi)), may_alias));
+    return ((vi)((vu)sum << 16) >> 16) + ((vi)sum >> 16);
+}
+#endif
+#endif
 
 }  // namespace
 }  // namespace mcfast::kernels::MCFAST_SET_NAMESPACE

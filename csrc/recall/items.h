@@ -20,6 +20,12 @@ struct Items {
     const float* row(int64_t i) const { return rows + i * width; }
     float offset(int64_t i) const { return offsets ? offsets[i] : 0; }
 
+    // What a scan adds to the inner product, so that scores order the items of a query: for l2 minus half the square.
+    bool scan_offsets() const { return offsets || metric == Metric::l2; }
+    float scan_offset(int64_t i) const {
+        return metric == Metric::ip ? offset(i) : static_cast<float>(-dot(row(i), row(i), width) / 2);
+    }
+
     static double dot(const float* a, const float* b, int64_t width) {
         return kernels::active().score->dot(a, b, width);
     }

@@ -5,14 +5,44 @@
 #include "parallel.h"
 
 namespace mcfast::recall {
+namespace {
 
-using kernels::Hit;
+constexpr int64_t few = 32;  // one item of this many, or fewer, is scored without a scan
 
-void Answers::write(int64_t query, std::vector<Hit>& scored) const {
+}  // namespace
+
+FewLeft::FewLeft(const Filter& filter, int64_t n) : filter_(filter), n_(n) {
+    if (!filter.allow) return;
+    int64_t allowed = 0;
+    for (int64_t i = 0; i < n; ++i) allowed += filter.allow[i] != 0;
+    few_allowed_ = allowed * few <= n;
+    for (int64_t i = 0; few_allowed_ && i < n; ++i)
+        if (filter.allow[i]) allowed_.push_back(static_cast<int32_t>(i));
+}
+
+bool FewLeft::rows(int64_t query, std::vector<int32_t>& out) const {
+    out.clear();
+    if (few_allowed_) {
+        for (const int32_t row : allowed_)
+            if (filter_.allows(query, row)) out.push_back(row);
+        return true;
+    }
+    if (!filter_.exclude_indptr) return false;
+    const int32_t* excluded = filter_.exclude_rows + filter_.exclude_indptr[query];
+    const int32_t* const end = filter_.exclude_rows + filter_.exclude_indptr[query + 1];
+    if ((n_ - (end - excluded)) * few > n_) return false;
+    for (int32_t row = 0; row < n_; ++row) {
+        if (excluded != end && *excluded == row)
+            ++excluded;
+        else if (!filter_.allow || filter_.allow[row])
+            out.push_back(row);
+    }
+    return true;
+}
+
+void Answers::write(int64_t query, std::vector<Scored>& scored) const {
     const int64_t found = std::min(k, static_cast<int64_t>(scored.size()));
-    std::partial_sort(scored.begin(), scored.begin() + found, scored.end(), [](const Hit& a, const Hit& b) {
-        return a.score > b.score || (a.score == b.score && a.row < b.row);
-    });
+    std::partial_sort(scored.begin(), scored.begin() + found, scored.end(), better);
     for (int64_t i = 0; i < found; ++i) {
         rows[query * k + i] = scored[static_cast<size_t>(i)].row;
         scores[query * k + i] = scored[static_cast<size_t>(i)].score;
@@ -22,10 +52,15 @@ void Answers::write(int64_t query, std::vector<Hit>& scored) const {
     counts[query] = found;
 }
 
+void Answers::write_none(int64_t n_queries) const {
+    std::vector<Scored> none;
+    for (int64_t q = 0; q < n_queries; ++q) write(q, none);
+}
+
 void rank(const Items& items, const float* queries, int64_t n_queries, const int64_t* candidates, int64_t n_candidates,
           const Filter& filter, int threads, const Answers& answers) {
     parallel::chunks(threads, n_queries, 16, [&](int64_t, int64_t begin, int64_t end) {
-        std::vector<Hit> scored;
+        std::vector<Scored> scored;
         for (int64_t q = begin; q < end; ++q) {
             const float* const query = queries + q * items.width;
             const double square = Items::dot(query, query, items.width);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "recall/best.h"
 #include "recall/items.h"
 
 namespace mcfast::recall {
@@ -21,6 +22,21 @@ struct Filter {
     }
 };
 
+// The rows that a filter leaves, where they are so few that to score them all costs less than to scan all items.
+class FewLeft {
+public:
+    FewLeft(const Filter& filter, int64_t n);
+
+    // Writes them in ascending order, or returns false where a query may get too many.
+    bool rows(int64_t query, std::vector<int32_t>& out) const;
+
+private:
+    Filter filter_;
+    int64_t n_;
+    bool few_allowed_ = false;
+    std::vector<int32_t> allowed_;
+};
+
 // What a search writes: k rows and scores a query, best first, padded with -1 and -inf, and how many are real.
 struct Answers {
     int64_t k;
@@ -29,7 +45,10 @@ struct Answers {
     int64_t* counts;
 
     // Writes the best of `scored`, ties to the lower row; reorders it.
-    void write(int64_t query, std::vector<kernels::Hit>& scored) const;
+    void write(int64_t query, std::vector<Scored>& scored) const;
+
+    // Writes that there is nothing, for each query.
+    void write_none(int64_t n_queries) const;
 };
 
 // Answers with the best of given candidates: `n_candidates` distinct rows a query, in any order, -1 where there is

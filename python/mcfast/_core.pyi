@@ -59,6 +59,8 @@ class Exact:
     def __init__(self, rows: _Floats, offsets: _Floats | None, threads: int, metric: str = "ip") -> None: ...
     @property
     def size(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
     def search(
         self,
         queries: _Floats,
@@ -67,6 +69,34 @@ class Exact:
         exclude_rows: _Int32s | None,
         allow: _Bytes | None,
         threads: int,
+    ) -> tuple[_Int64s, _Floats, _Int64s]: ...
+
+def cut(
+    rows: _Floats, offsets: _Floats | None, metric: str, n_regions: int, seed: int, threads: int
+) -> tuple[_Int32s, _Doubles, _Floats]: ...
+
+class Regions:
+    def __init__(
+        self,
+        rows: _Floats,
+        offsets: _Floats | None,
+        metric: str,
+        order: _Int32s,
+        regions: _Doubles,
+        centres: _Floats,
+        threads: int,
+    ) -> None: ...
+    @property
+    def bytes(self) -> int: ...
+    def search(
+        self,
+        queries: _Floats,
+        k: int,
+        exclude_indptr: _Int64s | None,
+        exclude_rows: _Int32s | None,
+        allow: _Bytes | None,
+        threads: int,
+        reach: float,
     ) -> tuple[_Int64s, _Floats, _Int64s]: ...
 
 class Trainer:

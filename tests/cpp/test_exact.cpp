@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "recall/candidates.h"
+#include "recall/best.h"
 #include "support.h"
 
 namespace mcfast::test {
@@ -94,6 +94,17 @@ TEST(Exact, EveryNumberOfThreads) {
     for (const int threads : {2, 7}) check(c, {}, 6, threads);
 }
 
+TEST(Exact, FewQueriesShareOutTheItems) {
+    const Case c{"", 70'000, 64, 2, 30, normal};
+    std::vector<uint8_t> few(static_cast<size_t>(c.n), 0);
+    for (size_t i = 0; i < few.size(); i += 100) few[i] = 1;
+    for (const int threads : {1, 3}) {
+        check(c, {}, 10, threads);
+        check(c, {nullptr, nullptr, few.data()}, 10, threads);
+    }
+    check({"no queries", 70'000, 64, 0, 3, normal}, {}, 10, 3);
+}
+
 TEST(Exact, ExcludedAndForbiddenRowsNeverCome) {
     const Case c{"", 300, 6, 8, 40, normal};
     Random random(7);
@@ -120,7 +131,7 @@ TEST(Exact, NothingToSearchOrToAsk) {
     check({"no queries", 10, 4, 0, 3, normal}, {}, 9, 2);
 }
 
-// A partial sum of the scan may overflow where the score itself does not.
+// A partial sum in fp32 would overflow where the score itself does not.
 TEST(Exact, OverflowInsideASumHidesNothing) {
     Buffer<float> rows = matrix(600, 3, [] { return 0.0f; });
     const Buffer<float> query = matrix(1, 3, [] { return 1e19f; });
@@ -139,12 +150,12 @@ TEST(Exact, OverflowInsideASumHidesNothing) {
     }
 }
 
-TEST(Candidates, OfExactScoresNoMoreThanTheBestAreKept) {
-    recall::Candidates candidates(7, 0);
-    for (int32_t row = 0; row < 100000; ++row) candidates.add({row, 1.5f});
-    const std::vector<kernels::Hit>& left = candidates.finish();
+TEST(Best, KeepsTheLowestRowsOfATie) {
+    recall::Best best(7);
+    for (int32_t row = 100000; row-- > 0;) best.add({row, 1.5f});
+    const std::vector<recall::Scored>& left = best.finish();
     ASSERT_EQ(left.size(), 7u);
-    for (const kernels::Hit& hit : left) EXPECT_LT(hit.row, 7);
+    for (const recall::Scored& scored : left) EXPECT_LT(scored.row, 7);
 }
 
 }  // namespace

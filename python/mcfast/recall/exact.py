@@ -1,4 +1,4 @@
-"""The exact index: a scan of all items, in the compiled core."""
+"""The exact index: a scan of all items in 8 bits, and scores for what it lets through, in the compiled core."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ExactIndex(Index):
 
     @property
     def memory(self) -> int:
-        """Bytes in memory: the rows twice, for the scan and for the scores; mapped arrays are counted whole."""
-        return 2 * self._items.memory
+        """Bytes in memory: the vectors, and their codes; mapped arrays are counted whole."""
+        return self._items.memory + self._core.bytes
 
     @classmethod
     def _build(cls, items: Items, threads: int) -> ExactIndex:

@@ -23,10 +23,11 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Saved:
-    """What a backend keeps on disk beside the items: fields of the manifest, and files that something else writes."""
+    """What a backend keeps on disk beside the items: manifest fields, files of another's format, and arrays."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class Index(ABC):
@@ -143,7 +144,7 @@ class Index(ABC):
             The disk is full or not writable; what stood at `path` is as it was.
         """
         saved = self._save()
-        arrays = {"rows": self._items.rows}
+        arrays = {"rows": self._items.rows, **saved.arrays}
         if self._items.offsets is not None:
             arrays["offsets"] = self._items.offsets
         fields = {"backend": self.backend, "metric": self.metric, "dimension": self.dimension, **saved.fields}

@@ -11,10 +11,12 @@ from .exact import ExactIndex
 from .hnswlib import HnswlibIndex
 from .items import Items
 from .protocol import KIND, Index
+from .regions import RegionsIndex
 
 BACKENDS: dict[str, type[Index]] = {
     "exact": ExactIndex,
     "hnswlib": HnswlibIndex,
+    "regions": RegionsIndex,
 }
 
 
@@ -32,8 +34,9 @@ def build(
     Parameters
     ----------
     backend : str
-        "exact" scans all items. "hnswlib" searches approximately in a graph of the package of that name; it measures
-        its own recall, and where that is too low, warns and answers exactly.
+        "exact" scans all items. "regions" scans those near the query, as far as its recall asks for. "hnswlib" searches
+        approximately in a graph of the package of that name; where its recall is too low, it warns and answers exactly.
+        Both measure their own recall.
     vectors : array_like
         (n, dimension) item vectors; any numeric dtype and memory layout, copied as float32. n may be 0.
     metric : str, default "ip"
@@ -43,9 +46,11 @@ def build(
     threads : int, optional
         Threads to build with; None (the default) means all that the process may use. The index does not depend on it.
     **options
-        What the backend takes beside: nothing for "exact". For "hnswlib" `M` (16), `ef_construction` (200) and `seed`
-        (100) of the graph; `recall` (0.95), to be reached at k = 10 and at k = 100; `queries`, vectors of users to
-        measure it on (by default item vectors, which may be easier or harder than what is served).
+        What the backend takes beside: nothing for "exact". For "regions" the number of `centres` (by default about
+        half the root of n) and `seed` (0) of k-means; for "hnswlib" `M` (16), `ef_construction` (200) and `seed` (100)
+        of the graph. For both `recall` (0.95), to be reached at k = 10 and at k = 100, "regions" also at k = 1;
+        `queries`, vectors of users to measure it on (by default item vectors, which may be easier or harder than what
+        is served).
 
     Returns
     -------

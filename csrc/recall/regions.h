@@ -1,0 +1,41 @@
+// Approximate search inside the regions that are nearest to a query, by the scan of the exact search.
+#pragma once
+
+#include "recall/codes.h"
+#include "recall/cut.h"
+#include "recall/ranking.h"
+
+namespace mcfast::recall {
+
+class Regions {
+public:
+    // Keeps the pointers of `items` and those to the centres, which must outlive it.
+    Regions(const Items& items, const int32_t* order, std::vector<Region> regions, const float* centres, int threads);
+
+    // As Exact::search, but a query leaves out a region where an item needs more than `reach` standard deviations of
+    // the region's scores to enter the k best found so far. An infinite reach leaves out nothing.
+    void search(const float* queries, int64_t n_queries, int64_t k, const Filter& filter, double reach, int threads,
+                const Answers& answers) const;
+
+    const Items& items() const { return items_; }
+    int64_t bytes() const { return codes_.bytes(); }  // beside the items
+
+    // What the best item of a region may score, about.
+    struct Near {
+        double score;
+        int32_t region;
+    };
+
+private:
+    std::vector<Near> heap(const float* query, double reach) const;
+    void fetch(size_t region) const;
+
+    Items items_;
+    std::vector<Region> regions_;
+    const float* centres_;
+    std::vector<double> squares_;      // of the lengths of centres
+    std::vector<size_t> first_chunk_;  // of each region, and the number of chunks
+    Codes codes_;
+};
+
+}  // namespace mcfast::recall

@@ -1,0 +1,130 @@
+"""The index of regions: approximate search near a query, as far as a recall asks for, which it learns when it is built.
+
+Items are cut into regions by k-means; for inner products, of one direction and about one length. A search goes through
+them from the one whose best item is expected to score most, and ends where an item would need more than `reach`
+standard deviations of its region's scores to enter the k best: late for queries that lie between regions and where
+filters leave little, soon for others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _core, checks, files
+from .exact import ExactIndex
+from .filters import EVERYTHING, Filter
+from .items import Float32, Items
+from .judge import Judge
+from .protocol import Index, Int64, Saved
+
+LADDER = (*(round(1.07**step, 3) for step in range(42)), np.inf)  # reaches that are tried; the last takes all regions
+KS = (1, 10, 100)  # where reach is learnt
+HELD_OUT = 512  # queries that recall is measured on
+LEAST_ITEMS = 24  # a centre on average, by default
+
+
+class RegionsIndex(Index):
+    """Finds most of the k best items: the share that it was built for."""
+
+    backend = "regions"
+    approximate = True
+
+    def __init__(self, items: Items, arrays: dict[str, Any], about: dict[str, Any], threads: int) -> None:
+        super().__init__(items)
+        self._arrays = arrays
+        self._about = about
+        order, regions, centres = (arrays[name] for name in ("order", "regions", "centres"))
+        self._core = _core.Regions(items.rows, items.offsets, items.core_metric, order, regions, centres, threads)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every answer is exact: the recall asked for took all regions."""
+        return bool(np.isinf([self._reach(k) for k in KS]).all())
+
+    @property
+    def memory(self) -> int:
+        """Bytes in memory: the vectors, their codes, and the regions; mapped arrays are counted whole."""
+        arrays = sum(int(array.nbytes) for array in self._arrays.values())
+        return self._items.memory + self._core.bytes + arrays
+
+    @classmethod
+    def _build(
+        cls,
+        items: Items,
+        threads: int,
+        *,
+        centres: int | None = None,
+        seed: int = 0,
+        recall: float = 0.95,
+        queries: Any = None,
+    ) -> RegionsIndex:
+        default = min(1 << max(round(np.log2(max(items.size, 1) ** 0.5 / 2)), 0), max(items.size // LEAST_ITEMS, 1))
+        number = default if centres is None else checks.integer(centres, "centres", 1, 1 << 20)
+        seed = checks.integer(seed, "seed", 0, 2**63 - 1)
+        target = checks.real(recall, "recall", 0, 1, above=True)
+        held_out = items.rows if queries is None else items.queries(queries)
+        if queries is not None and len(held_out) == 0:
+            raise ValueError(checks.message("queries", "none", "at least one"))
+        made = _core.cut(items.rows, items.offsets, items.core_metric, number, seed, threads)
+        arrays: dict[str, Any] = dict(zip(("order", "regions", "centres"), made, strict=True))
+        about: dict[str, Any] = {
+            "parameters": {"centres": number, "seed": seed},
+            "regions": len(arrays["regions"]),
+            "recall_target": target,
+            "measured_on": "items" if queries is None else "queries",
+            "reach": {},
+        }
+        if items.size:
+            few = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]
+            judge = Judge(ExactIndex(items, threads), held_out[few], KS, threads)
+            about |= cls(items, arrays, about, threads)._learnt(judge, target)
+        return cls(items, arrays, about, threads)
+
+    def _learnt(self, judge: Judge, target: float) -> dict[str, Any]:
+        """Return for each k the least reach that has the recall asked for, and the curve that was measured."""
+        curve: list[dict[str, Any]] = []
+        reaches: dict[str, float | None] = {}
+        for reach in LADDER:
+
+            def search(queries: Float32, k: int, reach: float = reach) -> tuple[Int64, Float32]:
+                return self._near(queries, k, EVERYTHING, 1, reach)
+
+            point = judge.measure(search).plain
+            recall = point["recall"]
+            shown = None if np.isinf(reach) else reach
+            curve.append({"reach": shown, **point})
+            for k, value in recall.items():
+                if value >= target:
+                    reaches.setdefault(k, shown)
+            if len(reaches) == len(recall):
+                break
+        found = {
+            k: next(point["recall"][k] for point in curve if point["reach"] == reach) for k, reach in reaches.items()
+        }
+        return {"reach": reaches, "recall": {k: found[k] for k in sorted(found, key=int)}, "curve": curve}
+
+    def _reach(self, k: int) -> float:
+        """Return how far to go for the k best: as for the next smaller k learnt, which has further to go."""
+        learnt = [int(known) for known in self._about["reach"] if int(known) <= k]
+        reach = self._about["reach"][str(max(learnt))] if learnt else None
+        return np.inf if reach is None else float(reach)
+
+    @classmethod
+    def _load(cls, items: Items, threads: int, directory: files.Directory) -> RegionsIndex:
+        arrays = {name: directory.arrays[name] for name in ("order", "regions", "centres")}
+        return cls(items, arrays, directory.fields["about"], threads)
+
+    def _save(self) -> Saved:
+        return Saved({"about": self._about}, arrays=self._arrays)
+
+    def _describe(self) -> dict[str, Any]:
+        return self._about
+
+    def _search(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        return self._near(queries, k, filters, threads, self._reach(k))
+
+    def _near(self, queries: Float32, k: int, filters: Filter, threads: int, reach: float) -> tuple[Int64, Float32]:
+        rows, scores, _ = self._core.search(queries, k, *filters.arrays, threads, reach)
+        return rows, scores
