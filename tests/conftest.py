@@ -2,14 +2,21 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import settings
+
+import mcfast
+from mcfast import cli
+from served import publish
+from serving_problems import made
 
 # A shared machine may pause at any time.
 settings.register_profile("mcfast", deadline=None)
@@ -33,6 +40,60 @@ def data_folder():
     if not folder.is_dir():
         pytest.skip(f"no larger data: {folder} does not exist, MCFAST_DATA names another folder")
     return folder
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Run a command in this process; return its exit code, and what it printed."""
+
+    def run(*arguments):
+        try:
+            code = cli.main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Where a folder to be served may be made."""
+    return tmp_path / "serving"
+
+
+@pytest.fixture
+def recaller(root):
+    """A recaller of the model of `serving_problems`."""
+    mcfast.publish(made(), root)
+    with mcfast.open(root) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """Versions 1, 2 and 3 of the models of `served`, not to be changed."""
+    path = tmp_path_factory.mktemp("snapshot") / "serving"
+    for number in (1, 2, 3):
+        publish(number, path)
+    return path
+
+
+@pytest.fixture
+def served(published, root):
+    """A folder of versions 1, 2 and 3, of which 3 is served."""
+    return shutil.copytree(published, root)
+
+
+@pytest.fixture
+def client(root, tmp_path):
+    """A service that answers from the model of `serving_problems`."""
+    from service_problems import service, titles  # which need the packages of the service
+
+    mcfast.publish(made(), root, items=titles(), users=pa.table({"id": [100], "name": ["Ann"]}))
+    with service(root, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,11 @@ import threading
 import time
 from urllib.parse import quote
 
+import pyarrow as pa
+
 from mcfast.serve import Settings
 from mcfast.serve.processes import create
+from serving_problems import N_ITEMS
 
 JSON = {"content-type": "application/json"}
 
@@ -157,3 +160,20 @@ def wait_for(condition, seconds=30):
                 return found
         time.sleep(0.02)
     raise AssertionError("it did not come true")
+
+
+def titles():
+    """Attributes of the items of the model of `serving_problems`."""
+    return pa.table(
+        {
+            "id": range(N_ITEMS),
+            "title": [f"Item {i}" for i in range(N_ITEMS)],
+            "genres": [["even"] if i % 2 == 0 else ["odd", "strange"] for i in range(N_ITEMS)],
+        }
+    )
+
+
+def metric(client, name):
+    """The value of one line of the metrics, 0 where there is none."""
+    lines = client.ask("GET", "/metrics")[2].splitlines()
+    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == name), 0.0)

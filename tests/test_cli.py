@@ -46,20 +46,12 @@ COLUMNS = ["--user", "userId", "--item", "movieId", "--score", "rating"]
 
 
 @pytest.fixture
-def run(folder, capsys, monkeypatch):
+def run(folder, run_command, capsys, monkeypatch):
     """Run a command in the folder; return its exit code, and what it printed."""
     monkeypatch.chdir(folder)
     capsys.readouterr()
 
-    def run(*arguments):
-        try:
-            code = cli.main(arguments)
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return run_command
 
 
 def process(*arguments, **options):

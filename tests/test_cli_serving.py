@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import mcfast
-from mcfast import cli
 from mcfast.snapshot.root import Root
 
 N_USERS, N_ITEMS = 30, 20
@@ -34,21 +33,13 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def run(models, tmp_path, capsys, monkeypatch):
+def run(models, tmp_path, run_command, monkeypatch):
     """Run a command in a folder of the test, where the models are; return its exit code, and what it printed."""
     for file in models.iterdir():
         (tmp_path / file.name).symlink_to(file)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        try:
-            code = cli.main(arguments)
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return run_command
 
 
 @pytest.fixture

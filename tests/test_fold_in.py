@@ -14,11 +14,6 @@ REGULARIZATION = 0.05  # of models that were not trained
 
 
 @pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture
 def recaller(root):
     mcfast.publish(made(), root, items=titles())
     with mcfast.open(root) as opened:

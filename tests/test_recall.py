@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import oracle
 from mcfast import CorruptError, FormatError, NewerFormatError, _core, recall
+from mcfast.recall.filters import Filter
 from recall_problems import DIMENSION, N, built, check, csr, options, problem
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -55,6 +56,16 @@ def test_filters(backend, metric):
     assert rows.tolist() == [13, -1, -1]
     assert scores[1:].tolist() == [-np.inf, -np.inf]
     assert (index.search(queries, 5, allow=np.zeros(N, bool))[0] == -1).all()
+
+
+@every
+def test_an_exact_answer_from_any_index(backend, metric):
+    index, (_, queries, _, truth) = built(backend, metric), problem(metric)
+    filters = Filter.checked(csr([[q, 3] for q in range(len(queries))]), None, len(queries), N)
+    rows, scores = index.search_checked(queries, 50, filters, 2, exact=True)
+    best_rows, best_scores = oracle.nearest(truth, 50, [[q, 3] for q in range(len(queries))], None)
+    np.testing.assert_array_equal(rows, best_rows)
+    np.testing.assert_array_equal(scores, best_scores)
 
 
 @every

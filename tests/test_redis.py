@@ -19,11 +19,6 @@ from serving_problems import made
 
 
 @pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture
 def client(redis_url):
     with redis.Redis.from_url(redis_url) as opened:
         opened.flushall()

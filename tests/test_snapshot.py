@@ -8,20 +8,8 @@ import pyarrow as pa
 import pytest
 
 import mcfast
+from mcfast.snapshot import publishing
 from serving_problems import N_ITEMS, N_USERS, K, made
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture
-def recaller(root):
-    mcfast.publish(made(), root)
-    with mcfast.open(root) as opened:
-        yield opened
-
 
 # --- what is published is what is recalled ----------------------------------------------------------------------------
 
@@ -303,3 +291,17 @@ def test_golden_folder_of_format_1(tmp_path):
             found = recaller.recall(user, 9)
             assert (found.ids.tolist(), found.scores.tolist(), found.source) == (ids, scores, source)
         assert [recaller.item_attributes(i).get("title") for i in (0, 7, 99, -5)] == ["zéro", "seven", "added", None]
+
+
+def test_others_may_roll_back_while_an_index_is_built(root, monkeypatch):
+    mcfast.publish(made(1), root)
+    mcfast.publish(made(2), root)
+    build = publishing._index
+
+    def slow(*arguments):
+        assert mcfast.rollback(root, wait=False) == 1
+        return build(*arguments)
+
+    monkeypatch.setattr(publishing, "_index", slow)
+    assert mcfast.publish(made(3), root) == 3
+    assert [version.number for version in mcfast.versions(root) if version.current] == [3]

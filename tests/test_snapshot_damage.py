@@ -16,26 +16,6 @@ from mcfast.snapshot.version import KIND
 from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, check, check_files, current, publish
 
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    path = tmp_path_factory.mktemp("snapshot") / "serving"
-    for number in (1, 2, 3):
-        publish(number, path)
-    return path
-
-
-@pytest.fixture
-def served(published, root):
-    """A folder of versions 1, 2 and 3, of which 3 is served."""
-    return shutil.copytree(published, root)
-
-
 # --- CURRENT ----------------------------------------------------------------------------------------------------------
 
 NONSENSE = [

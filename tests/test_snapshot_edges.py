@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -13,26 +12,6 @@ import mcfast
 from mcfast.snapshot.live import FILE, TABLES, Live
 from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, N_USERS, UNKNOWN, publish
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    path = tmp_path_factory.mktemp("snapshot") / "serving"
-    for number in (1, 2, 3):
-        publish(number, path)
-    return path
-
-
-@pytest.fixture
-def served(published, root):
-    """A folder of versions 1, 2 and 3, of which 3 is served."""
-    return shutil.copytree(published, root)
-
 
 # --- ids and users at the edge ----------------------------------------------------------------------------------------
 

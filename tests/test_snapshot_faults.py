@@ -23,11 +23,6 @@ from mcfast.store.lmdb_environment import Environment
 from served import N_ITEMS, UNKNOWN, check, check_files, current, forked, model_of, publish, status_of, telling
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
 def numbers(root):
     return [version.number for version in mcfast.versions(root)]
 

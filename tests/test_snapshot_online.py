@@ -10,18 +10,6 @@ import oracle
 from serving_problems import N_ITEMS, N_USERS, K, made
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
-@pytest.fixture
-def recaller(root):
-    mcfast.publish(made(), root)
-    with mcfast.open(root) as opened:
-        yield opened
-
-
 def test_vectors_count_under_their_version_only(recaller, root):
     model = made()
     recaller.put_user(999, model.user_factors[3], model.user_biases[3])

@@ -20,12 +20,6 @@ from mcfast.snapshot.recaller import Recaller
 from mcfast.snapshot.version import Version
 from served import N_ITEMS, check, check_files, current, forked, open_files, publish, status_of, telling
 
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "serving"
-
-
 # --- many readers -----------------------------------------------------------------------------------------------------
 
 LARGE = 10_000  # items: a version that is not let go of shows in the memory

@@ -137,6 +137,9 @@ class HnswlibIndex(Index):
             fetch[pending] *= 2
         return rows, scores
 
+    def _search_exactly(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        return self._exact._search(queries, k, filters, threads)
+
 
 def _first_fetch(least: int, filters: Filter, left: Int64, size: int) -> Int64:
     """Return how many candidates to ask for each query: `least` times a power of two, so that batches form.

@@ -124,9 +124,15 @@ class Index(ABC):
         rows, scores = self._search(prepared, k, filters, checks.thread_count(threads))
         return (rows[0], scores[0]) if np.ndim(queries) == 1 else (rows, scores)
 
-    def search_checked(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
-        """Search for rows of queries, as `search` does, where nothing needs a check any more."""
-        return self._search(self._items.prepared(queries), k, filters, threads)
+    def search_checked(
+        self, queries: Float32, k: int, filters: Filter, threads: int, *, exact: bool = False
+    ) -> tuple[Int64, Float32]:
+        """Search for rows of queries, as `search` does, where nothing needs a check any more.
+
+        With `exact` all items are compared, whatever the index does as a rule.
+        """
+        search = self._search_exactly if exact else self._search
+        return search(self._items.prepared(queries), k, filters, threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a directory, or replace the index that stands there, in one step.
@@ -166,6 +172,10 @@ class Index(ABC):
     @abstractmethod
     def _search(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
         """Search for prepared queries; see `search`."""
+
+    def _search_exactly(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        """Search all items; an approximate index has another way for it than `_search`."""
+        return self._search(queries, k, filters, threads)
 
     def _save(self) -> Saved:
         return Saved()

@@ -125,6 +125,9 @@ class RegionsIndex(Index):
     def _search(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
         return self._near(queries, k, filters, threads, self._reach(k))
 
+    def _search_exactly(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
+        return self._near(queries, k, filters, threads, np.inf)
+
     def _near(self, queries: Float32, k: int, filters: Filter, threads: int, reach: float) -> tuple[Int64, Float32]:
         rows, scores, _ = self._core.search(queries, k, *filters.arrays, threads, reach)
         return rows, scores

@@ -14,7 +14,7 @@ from ..data.conditions import Conditions, hold
 from ..recall.filters import Filter
 from ..seen import Seen
 from ..store.keys import Id
-from .scan import nearest, products, top
+from .scan import products, top
 from .values import OnlineItem
 from .version import Version
 
@@ -120,22 +120,14 @@ class Catalogue:
 
         With `exact` all items are compared, whatever the index.
         """
-        scan = exact and not self.version.index.is_exact
         if self._added is None:
-            if scan:
-                return nearest(self.version.index, queries, k, excluded, allow, threads)
-            filters = Filter(excluded.indptr, excluded.rows, None if allow is None else allow.view(np.uint8))
-            return self.version.index.search_checked(queries, k, filters, threads)
+            return self._published(queries, k, excluded, allow, exact, threads)
         n = len(self.version.items)
         asked, rows = excluded.pairs()
         old = rows < n
         own = Seen.of(asked[old], rows[old], len(queries), 1)
         may = _both(self._not_replaced, None if allow is None else allow[:n])
-        if scan:
-            first = nearest(self.version.index, queries, k, own, may, threads)
-        else:
-            csr = own.indptr, own.rows
-            first = self.version.index.search(queries, k, threads=threads, exclude=csr, allow=may)
+        first = self._published(queries, k, own, may, exact, threads)
         place = np.searchsorted(self._order, rows)
         place[place == len(self._order)] = 0
         among = self._order[place] == rows
@@ -147,6 +139,13 @@ class Catalogue:
             allow=None if allow is None else allow[self._order],
         )
         return _best(first, (np.where(found < 0, -1, self._order[found]), scores), k)
+
+    def _published(
+        self, queries: Float32, k: int, excluded: Seen, allow: Bool | None, exact: bool, threads: int
+    ) -> tuple[Int64, Float32]:
+        """Search the index of the version."""
+        filters = Filter(excluded.indptr, excluded.rows, None if allow is None else allow.view(np.uint8))
+        return self.version.index.search_checked(queries, k, filters, threads, exact=exact)
 
     def similar(self, row: int, k: int, allow: Bool | None, threads: int) -> tuple[Int64, Float32]:
         """Return the k items whose vectors have the largest cosine with that of a row: rows and cosines."""

@@ -152,9 +152,15 @@ def publish(
     wait = checks.flag(wait, "wait")
     place = Root(root)
     place.create()
-    with place.locked(wait), bar(4, "publish", show=progress, unit="stage") as shown:
+    if not wait:
+        with place.locked(wait):  # rather now than after the index is built
+            pass
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(bar(4, "publish", show=progress, unit="stage"))
+        # Before the lock is taken: it may take minutes, in which others must be able to roll back.
         built = _index(model, index, target, dict(index_options or {}), workers)
         shown.update()
+        stack.enter_context(place.locked(wait))
         number = place.highest() + 1
         with place.building(number) as folder, Live(place) as live:
             live.drop_vectors(place.numbers())  # also those left by a failed publication, which had this number
