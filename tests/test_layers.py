@@ -61,6 +61,7 @@ LAYERS = {
         {
             "model",
             "model_files",
+            "factors",
             "ranking",
             "seen",
             "baselines",

@@ -8,7 +8,8 @@ import numpy as np
 
 from . import checks
 from .data.triples import as_triples
-from .model import Model, padded
+from .factors import padded
+from .model import Model
 from .seen import Seen
 
 
