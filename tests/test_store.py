@@ -1,23 +1,21 @@
-"""Tables: what every backend does the same, and the bytes of a record."""
+"""Tables: what every backend does the same."""
 
 from __future__ import annotations
-
-import contextlib
-import struct
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from mcfast import store
-from mcfast.errors import CorruptError, FormatError, NewerFormatError, UnknownIdError
-from mcfast.store import keys, record
+from mcfast.errors import CorruptError, UnknownIdError
+from mcfast.store import keys
+from table_problems import same, values
 
 BACKENDS = sorted(store.BACKENDS)
 LONG = "ä" * 10_000
@@ -40,25 +38,6 @@ def path(tmp_path):
 def table(backend, path):
     with store.open(backend, path) as table:
         yield table
-
-
-def values(n, width=3, seed=0):
-    """Return vectors, biases and seen items of n ids, some of which have seen nothing."""
-    generator = np.random.default_rng(seed)
-    counts = generator.integers(0, 5, n)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    rows = generator.integers(0, 2**31 - 1, indptr[-1]).astype(np.int32)
-    return generator.standard_normal((n, width)).astype(np.float32), generator.random(n, np.float32), (indptr, rows)
-
-
-def same(value, vectors, biases, seen, i):
-    """Tell whether a value is the i-th."""
-    indptr, rows = seen
-    return (
-        np.array_equal(value.vector, vectors[i])
-        and value.bias == biases[i]
-        and np.array_equal(value.seen, rows[indptr[i] : indptr[i + 1]])
-    )
 
 
 def one(vector):
@@ -366,77 +345,3 @@ def test_any_history_leaves_what_a_dict_would_hold(backend, tmp_path_factory):
                 assert (value.bias, value.seen.tolist()) == (bias, seen)
 
     run_state_machine_as_test(Machine, settings=settings(max_examples=25, stateful_step_count=8, deadline=None))
-
-
-# --- the bytes of a record --------------------------------------------------------------------------------------------
-
-
-def encoded(vectors, biases, seen, long=None):
-    """Return records as bytes."""
-    indptr, rows = seen
-    return [bytes(r) for r in record.encode_many(vectors, biases, np.asarray(indptr, np.int64), rows, long or {})]
-
-
-def test_the_layout_of_a_record():
-    [data] = encoded(np.float32([[1, -2]]), np.float32([0.5]), ([0, 3], np.int32([7, 8, 9])), {0: b"hello"})
-    assert data == struct.pack("<HHIIf2f3i5s3x", 1, 2, 3, 5, 0.5, 1, -2, 7, 8, 9, b"hello")
-
-
-@given(n=st.integers(1, 6), width=st.integers(1, 9), seed=st.integers(0, 99), text=st.binary(min_size=1, max_size=9))
-@settings(max_examples=60, deadline=None)
-def test_records_come_back_as_they_were(n, width, seed, text):
-    given = values(n, width, seed)
-    long = {n - 1: text}
-    records = encoded(*given, long)
-    assert all(len(data) % 4 == 0 for data in records)
-    for i, data in enumerate(records):
-        assert same(record.decode(data, long.get(i, b"")), *given, i)
-    gaps = [None, *records[:1], None, *records[1:], None]
-    many = record.decode_many(gaps, 0, {len(gaps) - 2 - 2 * (n == 1): text})
-    present = many.found
-    assert present.tolist() == [data is not None for data in gaps]
-    assert np.array_equal(many.vectors[present], given[0])
-    assert np.array_equal(many.biases[present], given[1])
-    assert np.array_equal(np.diff(many.seen_indptr)[present], np.diff(given[2][0]))
-    assert np.array_equal(many.seen_rows, given[2][1])
-
-
-@given(cut=st.integers(0, 200), seed=st.integers(0, 20))
-@settings(max_examples=60, deadline=None)
-def test_a_record_cut_short_or_lengthened_is_corrupt(cut, seed):
-    records = encoded(*values(2, 5, seed), {0: b"someone"})
-    cut %= len(records[0])
-    for bad in (records[0][:cut], records[0] + b"\0\0\0\0", records[0] + b"\0"):
-        with pytest.raises(CorruptError):
-            record.decode(bad, b"someone")
-        with pytest.raises(CorruptError):
-            record.decode_many([records[1], bad], 0, {1: b"someone"})
-        with pytest.raises(CorruptError):
-            record.decode_many([bad, records[1]], 0, {0: b"someone"})
-
-
-@given(data=st.binary(max_size=60))
-@settings(max_examples=200, deadline=None)
-def test_bytes_that_are_no_record_raise_and_nothing_else(data):
-    for read in (
-        lambda: record.decode(data, b""),
-        lambda: record.decode_many([data], 0, {}),
-        lambda: record.width_of(data),
-    ):
-        with contextlib.suppress(FormatError):
-            read()
-
-
-def test_records_of_different_widths_are_corrupt():
-    records = encoded(*values(1, 3)) + encoded(*values(1, 4))
-    with pytest.raises(CorruptError):
-        record.decode_many(records, 0, {})
-
-
-def test_a_record_of_a_newer_format_says_so():
-    [data] = encoded(*values(1))
-    newer = struct.pack("<H", 2) + data[2:]
-    with pytest.raises(NewerFormatError, match="format 2"):
-        record.decode(newer, b"")
-    with pytest.raises(NewerFormatError, match="format 2"):
-        record.decode_many([newer], 0, {})
