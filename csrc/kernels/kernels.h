@@ -10,8 +10,7 @@ namespace mcfast::kernels {
 constexpr int64_t row_alignment = 16;
 constexpr int64_t padded(int64_t factors) { return (factors + row_alignment - 1) / row_alignment * row_alignment; }
 
-// --- score.cpp: the canonical score, the same bits on every instruction set
-// ---------------------------------------------
+// score.cpp: the canonical score, the same bits on every instruction set
 
 struct ScoreTable {
     // fl32(<a, b> + offset), the products summed in float64 over 16 lanes in a fixed order.
@@ -20,8 +19,7 @@ struct ScoreTable {
     double (*dot)(const float* a, const float* b, int64_t width);
 };
 
-// --- scan.cpp: inner products of 8-bit codes against thresholds
-// ---------------------------------------------------------
+// scan.cpp: inner products of 8-bit codes against thresholds
 
 constexpr int64_t panel_rows = 16;   // items interleaved in a panel: panel[factor / 4][row][factor % 4]
 constexpr int64_t block_width = 64;  // factors whose products are summed in 16 bits before they are in 32
@@ -65,8 +63,7 @@ struct ScanTable {
     int64_t (*scan)(const Scan&);  // returns the number of hits
 };
 
-// --- sgd.cpp: one block of the training grid
-// ----------------------------------------------------------------------------
+// sgd.cpp: one block of the training grid
 
 // What a row carries besides its factors; one vector of four floats.
 struct RowState {
@@ -140,8 +137,7 @@ struct SgdTable {
     double (*loss)(Loss, const float* scores, const float* predictions, int64_t n);
 };
 
-// --- dispatch.cpp
-// -------------------------------------------------------------------------------------------------------
+// dispatch.cpp
 
 struct Set {
     const char* name;
