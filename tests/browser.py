@@ -17,6 +17,8 @@ FLAGS = [
     "--hide-scrollbars",
 ]
 
+COMPLAINTS = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
+
 
 class Page:
     """A page that is open."""
@@ -38,6 +40,7 @@ class Page:
         self._left = b""
         self._number = 0
         self.events = []
+        self.expected = None
         targets = self._call("Target.getTargets")["targetInfos"]
         target = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -117,10 +120,10 @@ class Page:
         return [request["request"]["url"] for request in requests]
 
     def complaints(self):
-        """Return what the console of the browser has been told."""
+        """Return what the console of the browser has been told, but for what holds the expected text."""
         self.run("1")
-        methods = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
-        return [event["params"] for event in self.events if event.get("method") in methods]
+        told = [event["params"] for event in self.events if event.get("method") in COMPLAINTS]
+        return [complaint for complaint in told if self.expected is None or self.expected not in json.dumps(complaint)]
 
     def close(self):
         """End the browser."""
