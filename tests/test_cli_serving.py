@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,9 @@ def test_publish_as_a_document(run):
 def test_publish_keeps_as_many_versions_as_it_is_told(published):
     assert published("publish", "model", "root", "--keep", "1")[0] == 0
     assert [version.number for version in mcfast.versions("root")] == [3]
+    for _ in range(4):
+        assert published("publish", "model", "root", "--keep", "all")[0] == 0
+    assert [version.number for version in mcfast.versions("root")] == [3, 4, 5, 6, 7]
 
 
 @pytest.mark.filterwarnings("always::mcfast.recall.RecallWarning")
@@ -189,6 +193,16 @@ def test_versions_are_listed_with_the_current_one_marked(published):
     assert ["yes" in line for line in lines] == [False, True, False]
     assert [line[-3:-1] for line in lines[:2]] == [["exact", "exact"]] * 2
     assert "hnswlib" in lines[2]
+
+
+def test_a_damaged_version_is_listed_as_such(published):
+    Path("root/versions/1/manifest.json").write_text("{")
+    code, out, err = published("versions", "root")
+    assert code == 0
+    assert err.startswith("mcfast: root/versions/1/manifest.json: ")
+    assert out.splitlines()[1].split()[:2] == ["1", "damaged"]
+    assert mcfast.versions("root")[1].problem is None
+    assert json.loads(published("versions", "root", "--json")[1])["versions"][0]["problem"] in err
 
 
 def test_versions_as_a_document(published):

@@ -113,7 +113,7 @@ def test_publish_folds_in_whom_its_model_does_not_know(recaller, root):
     old, new = made(), made(9)
     scored = {3: 4.5, 50: 1.0, 51: 3.0, 999: 2.0}  # 999 is no item of the model
     recaller.record(777, list(scored), scores=list(scored.values()))
-    recaller.record(776, [3, 4])  # without scores
+    recaller.record(776, [3, 4])  # without scores: liked
     recaller.put_item(500, np.ones(K), attributes={"title": "new"})
     recaller.put_item(501, np.ones(K))  # of which nothing will be recorded
     for user, score in ((100, 5.0), (103, 1.0), (100, 4.0)):
@@ -143,7 +143,11 @@ def test_publish_folds_in_whom_its_model_does_not_know(recaller, root):
     assert 500 in recaller.recall(101, N_ITEMS + 5).ids
     assert 500 not in recaller.recall(103, N_ITEMS + 5).ids
     assert 501 not in recaller.recall(101, N_ITEMS + 5).ids
-    assert recaller.recall(776, 5).source == "popular"
+    liked = recaller.recall(776, 5)
+    again = recaller.recall_items([3, 4], 5)
+    assert liked.source == "folded"
+    assert liked.ids.tolist() == again.ids.tolist()
+    np.testing.assert_allclose(liked.scores, again.scores, rtol=1e-5)
     mcfast.rollback(root)
     recaller.reload()
     assert {500, 501} < set(recaller.recall(101, N_ITEMS + 5).ids.tolist())

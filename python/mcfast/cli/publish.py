@@ -13,6 +13,11 @@ from ..snapshot.publishing import version_info
 from ..snapshot.root import Root
 from . import common, serving
 
+
+def _count_or_all(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
 OPTIONS: common.Described = {
     "index": (str, "how the nearest items are found: exact; or regions or hnswlib, approximate and measured"),
     "store": (str, "the key-value table of users: lmdb, or redis"),
@@ -20,7 +25,7 @@ OPTIONS: common.Described = {
     "items": (str, "a table of titles and other attributes: CSV, Parquet or Arrow, ids in the column id or the first"),
     "users": (str, "the same of users"),
     "recall": (float, "what an approximate index must reach at k = 10 and 100; below, it answers exactly and says so"),
-    "keep": (int, "versions that remain, the new one among them"),
+    "keep": (_count_or_all, "versions that remain, the new one among them; or all"),
     "wait": (bool, serving.WAIT),
     "threads": (int, common.THREADS),
     "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),

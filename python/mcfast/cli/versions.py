@@ -37,12 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
         common.print_json({"removed": removed, "versions": [dataclasses.asdict(version) for version in there]})
     else:
         print(common.table(HEADER, [_row(version) for version in there]))
+        for damaged in (version.problem for version in there if version.problem is not None):
+            common.say(damaged)
         if removed:
             common.say(f"removed {', '.join(map(str, removed))}")
     return 0
 
 
 def _row(version: VersionInfo) -> list[str]:
+    megabytes = f"{version.bytes / 1e6:,.1f}"
+    if version.problem is not None:
+        return [str(version.number), "yes" if version.current else "", "damaged", "", "", "", "", "", megabytes]
     return [
         str(version.number),
         "yes" if version.current else "",
@@ -50,5 +55,5 @@ def _row(version: VersionInfo) -> list[str]:
         *(f"{n:,}" for n in (version.users, version.items, version.factors)),
         version.index["backend"],
         serving.recall_text(version.index),
-        f"{version.bytes / 1e6:,.1f}",
+        megabytes,
     ]

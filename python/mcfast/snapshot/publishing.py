@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,19 +49,22 @@ class VersionInfo:
         Of the model.
     bytes : int
         On disk.
+    problem : str or None
+        What makes it unreadable; then all but its number, whether it is current and its bytes is empty or zero.
     """
 
     number: int
     current: bool
-    created: str
-    users: int
-    items: int
-    factors: int
-    store: str
-    index: dict[str, Any]
-    parameters: dict[str, Any]
-    metrics: dict[str, float]
     bytes: int
+    created: str = ""
+    users: int = 0
+    items: int = 0
+    factors: int = 0
+    store: str = ""
+    index: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    problem: str | None = None
 
 
 def publish(
@@ -84,8 +88,9 @@ def publish(
     The version is written under a name of its own, synced, opened, and tried against the model; then it becomes the
     current one in one step. Whatever goes wrong before that, the old version is served as before.
 
-    What was recorded online stays. Users and items that the model does not know get vectors in its space, from the
-    scores that were recorded of them (ridge regression); what was put online otherwise stays with its version.
+    What was recorded online stays. Users and items that the model does not know get vectors in its space, out of what
+    was recorded of them (ridge regression, as in `Recaller.fold_in`); what was put online otherwise stays with its
+    version.
 
     Parameters
     ----------
@@ -261,10 +266,10 @@ def versions(root: str | os.PathLike[str]) -> list[VersionInfo]:
     for number in place.numbers():
         try:
             found.append(version_info(place, number, current))
-        except (FormatError, FileNotFoundError):
-            if place.version(number).exists():
-                raise
-            # pruned meanwhile
+        except (FormatError, FileNotFoundError) as error:
+            path = place.version(number)
+            if path.exists():  # otherwise it was pruned meanwhile
+                found.append(VersionInfo(number, number == current, _size(path), problem=str(error)))
     return found
 
 
@@ -272,9 +277,12 @@ def version_info(place: Root, number: int, current: int | None) -> VersionInfo:
     """Return what a version is, if that number is current; raises FormatError if there is none."""
     path = place.version(number)
     fields = files.read_manifest(path, versioned.KIND)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     known = {name: fields[name] for name in VersionInfo.__dataclass_fields__ if name in fields}
-    return VersionInfo(current=number == current, bytes=size, **known)
+    return VersionInfo(current=number == current, bytes=_size(path), **known)
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _index(model: Model, backend: str, target: float, options: dict[str, Any], threads: int) -> recalls.Index:

@@ -16,9 +16,10 @@ from .values import encode_item, encode_vector
 
 
 def fold_anew(model: Model, live: Live, version: int) -> None:
-    """Give users and items that the model does not know vectors in its space, from the scores that were recorded.
+    """Give users and items that the model does not know vectors in its space, out of what was recorded.
 
-    Users need scores of items that the model knows; items need to have been put online, and scores by known users.
+    Users need interactions with items that the model knows; an item without a score is liked, as in
+    `Recaller.fold_in`. Items need to have been put online, and scores by known users.
     """
     put_online = {item.id: item.attributes for item in live.all_items()}
     users: list[tuple[Key, bytes]] = []
@@ -30,7 +31,11 @@ def fold_anew(model: Model, live: Live, version: int) -> None:
             for item in scored.keys() & put_online.keys():
                 by_item[item][row] = scored[item]
             continue
-        known = {row: score for item, score in scored.items() if (row := _row(model.items, item)) >= 0}
+        known = {
+            row: np.nan if score is None else score
+            for item, score in met.items()
+            if (row := _row(model.items, item)) >= 0
+        }
         if known:
             key = keys.encode(user, "user")
             users.append((key, encode_vector(*fold_user(model, *_arrays(known)), key[1])))

@@ -60,7 +60,7 @@ class Root:
         """Raise FormatError unless this is a served folder."""
         if not self._versions.is_dir():
             reason = "has no versions/" if self.path.is_dir() else "does not exist"
-            raise FormatError(f"{self.path}: not a served folder: it {reason}; mcfast.publish makes one")
+            raise FormatError(f"{self.path}: not a served folder: it {reason}; publishing a model there makes one")
 
     @contextlib.contextmanager
     def locked(self, wait: bool) -> Iterator[None]:
@@ -166,7 +166,7 @@ class Root:
         numbers = self.numbers()
         if not numbers:
             return "nothing has been published"
-        return f"there is {', '.join(map(str, numbers))}: mcfast.rollback(root, version=...) serves one"
+        return f"there is {', '.join(map(str, numbers))}: roll back to one of them to serve it"
 
 
 def _discard(folder: Path) -> None:
