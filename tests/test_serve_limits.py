@@ -41,6 +41,8 @@ def test_limits_of_a_request(root, tmp_path):
             assert client.ask("GET", path)[0] == 422
         assert client.ask("POST", "/v1/recall", {"user_ids": [1], "k": 10**9})[0] == 422
         assert client.ask("POST", "/v1/recall", {"user_ids": [1, 2, 3, 4]})[0] == 422
+        status, _, answer = client.ask("POST", "/v1/recall", {"user_ids": [1], "version": 9})
+        assert (status, answer["error"]) == (404, "version: got 9, there is 1")
         assert client.ask("POST", "/v1/interactions", {"user_id": 1, "items": [1, 2, 3, 4]})[0] == 422
         assert client.ask("POST", "/v1/recall", b" " * 1001)[0] == 413
         assert client.ask("POST", "/v1/recall", b"{}", headers={"content-type": "text/plain"})[0] == 415

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import snapshot
-from ..errors import FormatError
+from ..errors import FormatError, UnknownIdError
 from ..snapshot import RecalledMany, Recaller
+from ..snapshot.root import Root
 from . import ids, logs, models
 from .metrics import Metrics
 from .settings import Settings
@@ -124,6 +125,8 @@ class Service:
         if version is None or version == self.version:
             return self.recaller
         if version not in self._pinned:
+            if version not in (numbers := Root(self.settings.root).numbers()):
+                raise UnknownIdError(f"version: got {version}, there is {', '.join(map(str, numbers))}")
             opened = snapshot.open(self.settings.root, version=version, verify=False, threads=1)
             while len(self._pinned) >= PINNED:
                 self._pinned.pop(next(iter(self._pinned)))  # let go of with its last answer
