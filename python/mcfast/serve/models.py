@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 Id = StrictInt | StrictStr
 Number = StrictFloat | StrictInt
@@ -38,12 +38,12 @@ class Recall(_Body):
     items: list[list[Id]] | None = Field(None, description="Lists of items, each of somebody whom nobody knows.")
     scores: list[list[Number] | None] | None = Field(None, description="Scores of these items.")
     k: StrictInt = Field(20, ge=1, description="How many items for each.")
-    exclude_seen: bool = Field(True, description="Leave out what the user has seen.")
+    exclude_seen: StrictBool = Field(True, description="Leave out what the user has seen.")
     exclude: list[Id] | None = Field(None, description=EXCLUDED)
     allow: list[Id] | None = Field(None, description=ALLOWED)
     filter: dict[str, Any] | None = Field(None, description=FILTERED)
-    exact: bool = Field(False, description="Compare all items where the index is approximate.")
-    attributes: bool = Field(False, description="Tell the attributes of the items.")
+    exact: StrictBool = Field(False, description="Compare all items where the index is approximate.")
+    attributes: StrictBool = Field(False, description="Tell the attributes of the items.")
     version: StrictInt | None = Field(None, ge=1, description="A version to ask instead of the current one.")
 
 
@@ -57,7 +57,7 @@ class Interactions(_Body):
     user_id: Id
     items: list[Id] = Field(description="Ids of items, known or not; seen from now on.")
     scores: list[Number] | None = Field(None, description="What they were worth, one score an item.")
-    fold_in: bool = Field(False, description="Then solve for a vector of the user, which the next request goes by.")
+    fold_in: StrictBool = Field(False, description="Then solve for a vector of the user, which the next request goes by.")
 
 
 class List(BaseModel):
