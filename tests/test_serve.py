@@ -166,7 +166,7 @@ def test_a_new_version_is_followed_and_so_is_the_way_back(client, root):
     assert client.ask("GET", "/v1/recall/100?k=5")[2]["ids"] == made(7).recommend(100, 5).ids.tolist()
     old = client.ask("POST", "/v1/recall", {"user_ids": [100], "k": 5, "version": 1})[2]
     assert (old["version"], old["results"][0]["ids"]) == (1, made().recommend(100, 5).ids.tolist())
-    assert client.ask("POST", "/v1/recall", {"user_ids": [100], "version": 9})[0] == 503
+    assert client.ask("POST", "/v1/recall", {"user_ids": [100], "version": 9})[0] == 404
     mcfast.rollback(root)
     wait_for(lambda: client.ask("GET", "/readyz")[2]["version"] == 1)
     assert client.ask("GET", "/v1/recall/100?k=5")[2]["ids"] == made().recommend(100, 5).ids.tolist()

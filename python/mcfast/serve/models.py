@@ -57,7 +57,7 @@ class Interactions(_Body):
     user_id: Id
     items: list[Id] = Field(description="Ids of items, known or not; seen from now on.")
     scores: list[Number] | None = Field(None, description="What they were worth, one score an item.")
-    fold_in: StrictBool = Field(False, description="Then solve for a vector of the user, which the next request goes by.")
+    fold_in: StrictBool = Field(False, description="Then solve for the vector that the next request goes by.")
 
 
 class List(BaseModel):
