@@ -1,6 +1,6 @@
 """From a model to served answers: publish, open, the first answer, then latency and rate.
 
-python bench/serving.py [--users 100000] [--items 1000000] [--factors 64] [--seen 50] [--index exact] [-k 100]
+python bench/serving.py [--users 100000] [--items 1000000] [--factors 64] [--seen 50] [--index regions] [--recall 0.99]
 
 Publishes vectors of `problems.vectors` with biases and seen items, opens the folder in a process of its own, checks
 answers against `Model.recommend`, then times. The limit of an exact answer, one pass over the vectors of all items, is
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--seen", type=int, default=50, help="items seen by each user")
     parser.add_argument("--index", default="exact", choices=list(mcfast.recall.BACKENDS))
+    parser.add_argument("--recall", type=float, default=0.99, help="what an approximate index must reach")
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--calls", type=int, default=1000, help="single recalls to time")
     parser.add_argument("--open", help=argparse.SUPPRESS)  # the process that opens
@@ -98,11 +99,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "serving"
         start = time.perf_counter()
-        mcfast.publish(model, root, index=given.index)
+        mcfast.publish(model, root, index=given.index, recall=given.recall)
         print(f"publish                  {time.perf_counter() - start:10.2f} s")
         expected = model.recommend(7, given.k).ids.tolist()
         (version,) = mcfast.versions(root)
-        print(f"on disk                  {version.bytes / 1e6:10,.0f} MB, index {version.index}")
+        measured = version.index.get("recall")
+        print(f"on disk                  {version.bytes / 1e6:10,.0f} MB")
+        print(f"index                    {given.index:>10}, " + ("exact" if measured is None else f"recall {measured}"))
         del model
         command = [sys.executable, __file__, "--open", str(root), "--users", str(given.users), "-k", str(given.k)]
         done = subprocess.run([*command, "--calls", str(given.calls)], check=True, capture_output=True, text=True)

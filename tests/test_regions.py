@@ -12,7 +12,7 @@ from recall_problems import built, check, csr, problem
 def clustered(n, dimension=16, seed=0):
     random = np.random.default_rng(seed)
     centres = random.standard_normal((40, dimension))
-    items, queries = (centres[random.integers(0, 40, m)] + random.standard_normal((m, dimension)) for m in (n, 400))
+    items, queries = (centres[random.integers(0, 40, m)] + random.standard_normal((m, dimension)) for m in (n, 1024))
     return items * np.exp(0.5 * random.standard_normal((n, 1))), queries
 
 
@@ -20,13 +20,13 @@ def clustered(n, dimension=16, seed=0):
 @pytest.mark.parametrize("target", [0.8, 0.99])
 def test_the_recall_asked_for_is_kept_by_other_queries(metric, target):
     items, queries = clustered(20_000)
-    index = recall.build("regions", items, metric, recall=target, queries=queries[:200])
+    index = recall.build("regions", items, metric, recall=target, queries=queries[:512])
     info = index.info
     assert info["measured_on"] == "queries"
     for k, reached in info["recall"].items():
         assert reached >= target
-        assert recall.measure(index, queries[:200], int(k)) == pytest.approx(reached, abs=1e-12)
-        assert recall.measure(index, queries[200:], int(k)) >= target - 0.02
+        assert recall.measure(index, queries[:512], int(k)) == pytest.approx(reached, abs=1e-12)
+        assert recall.measure(index, queries[512:], int(k)) >= target - 0.02
     reaches = [point["reach"] for point in info["curve"]]
     assert reaches == sorted(reaches)
     assert None not in reaches
@@ -43,13 +43,16 @@ def test_less_recall_does_less():
 def test_regions_are_the_same_for_any_number_of_threads_and_instruction_set(metric):
     items, _ = clustered(5000)
     rows = recall.build("exact", items, metric)._items.rows
+    offsets = None if metric != "ip" else rows[:, 0].copy()
     core_metric = "l2" if metric == "l2" else "ip"
     before = _core.build_info()["isa"]
-    expected = _core.cut(rows, None, core_metric, 30, 4, 1)
+    expected = _core.cut(rows, offsets, core_metric, rows[:50], 30, 4, 1)
     for isa in _core.build_info()["isa_available"]:
         _core.set_isa(isa)
         for threads in (1, 3):
-            for ours, theirs in zip(_core.cut(rows, None, core_metric, 30, 4, threads), expected, strict=True):
+            for ours, theirs in zip(
+                _core.cut(rows, offsets, core_metric, rows[:50], 30, 4, threads), expected, strict=True
+            ):
                 assert ours.tobytes() == theirs.tobytes()
     _core.set_isa(before)
     order, found, _ = expected
@@ -64,7 +67,7 @@ def test_regions_are_balanced():
     items = np.where(random.random((20_000, 1)) < 0.9, 10, random.standard_normal((20_000, 8)) * 10)
     items = (items + random.standard_normal((20_000, 8))).astype(np.float32)
     rows = np.pad(items, ((0, 0), (0, 8)))
-    _, found, _ = _core.cut(rows, None, "l2", 100, 0, 2)
+    _, found, _ = _core.cut(rows, None, "l2", rows[:50], 100, 0, 2)
     assert found[:, 0].max() < 12 * 200
 
 

@@ -60,37 +60,42 @@ recall::Items items_of(const Array<float>& rows, const std::optional<Array<float
 
 // Regions go to Python as an array: a row each, its members in order.
 py::tuple cut(const Array<float>& rows, const std::optional<Array<float>>& offsets, const std::string& metric,
-              int64_t n_regions, uint64_t seed, int threads) {
+              const Array<float>& queries, int64_t n_regions, uint64_t seed, int threads) {
     const recall::Items items = items_of(rows, offsets, metric);
+    const float* const from = queries.data();
+    const int64_t n_queries = queries.shape(0);
     recall::Cut made;
     {
         py::gil_scoped_release release;
-        made = recall::cut(items, n_regions, seed, threads);
+        made = recall::cut(items, from, n_queries, n_regions, seed, threads);
     }
     const auto n = static_cast<py::ssize_t>(made.regions.size());
-    Array<double> regions(std::vector<py::ssize_t>{n, 5});
+    Array<double> regions(std::vector<py::ssize_t>{n, 7});
     double* to = regions.mutable_data();
     for (const recall::Region& r : made.regions)
-        for (const double x : {static_cast<double>(r.size), double{r.along}, double{r.across}, double{r.offset},
-                               double{r.offset_spread}})
+        for (const double x : {static_cast<double>(r.size), static_cast<double>(r.direction), double{r.length},
+                               double{r.along}, double{r.across}, double{r.offset}, double{r.offset_spread}})
             *to++ = x;
-    return py::make_tuple(Array<int32_t>(static_cast<py::ssize_t>(made.order.size()), made.order.data()), regions,
-                          Array<float>(std::vector<py::ssize_t>{n, rows.shape(1)}, made.centres.data()));
+    const auto width = rows.shape(1);
+    return py::make_tuple(
+        Array<int32_t>(static_cast<py::ssize_t>(made.order.size()), made.order.data()), regions,
+        Array<float>(std::vector<py::ssize_t>{made.directions.size() / width, width}, made.directions.data()));
 }
 
 std::unique_ptr<Regions> build_regions(const Array<float>& rows, const std::optional<Array<float>>& offsets,
                                        const std::string& metric, const Array<int32_t>& order,
-                                       const Array<double>& regions, const Array<float>& centres, int threads) {
+                                       const Array<double>& regions, const Array<float>& directions, int threads) {
     const recall::Items items = items_of(rows, offsets, metric);
     std::vector<recall::Region> made;
-    for (py::ssize_t i = 0; i < regions.shape(0); ++i)
-        made.push_back({static_cast<int64_t>(regions.at(i, 0)), static_cast<float>(regions.at(i, 1)),
-                        static_cast<float>(regions.at(i, 2)), static_cast<float>(regions.at(i, 3)),
-                        static_cast<float>(regions.at(i, 4))});
+    for (py::ssize_t i = 0; i < regions.shape(0); ++i) {
+        const auto at = [&](int column) { return static_cast<float>(regions.at(i, column)); };
+        made.push_back({static_cast<int64_t>(regions.at(i, 0)), static_cast<int32_t>(regions.at(i, 1)), at(2), at(3),
+                        at(4), at(5), at(6)});
+    }
     const int32_t* const by = order.data();
-    const float* const centre_rows = centres.data();
+    const float* const directed = directions.data();
     py::gil_scoped_release release;
-    return std::make_unique<Regions>(items, by, std::move(made), centre_rows, threads);
+    return std::make_unique<Regions>(items, by, made, directed, threads);
 }
 
 py::tuple search_regions(const Regions& index, const Array<float>& queries, int64_t k,
@@ -138,14 +143,14 @@ void register_recall(py::module_& m) {
              py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(), py::arg("threads"));
     py::class_<Regions>(m, "Regions")
         .def(py::init(&build_regions), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
-             py::arg("order").noconvert(), py::arg("regions").noconvert(), py::arg("centres").noconvert(),
+             py::arg("order").noconvert(), py::arg("regions").noconvert(), py::arg("directions").noconvert(),
              py::arg("threads"), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), py::keep_alive<1, 7>())
         .def_property_readonly("bytes", &Regions::bytes)
         .def("search", search_regions, py::arg("queries").noconvert(), py::arg("k"),
              py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),
              py::arg("threads"), py::arg("reach"));
     m.def("cut", cut, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
-          py::arg("n_regions"), py::arg("seed"), py::arg("threads"));
+          py::arg("queries").noconvert(), py::arg("n_regions"), py::arg("seed"), py::arg("threads"));
     m.def("rank", rank, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
           py::arg("queries").noconvert(), py::arg("candidates").noconvert(), py::arg("k"),
           py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t samples = 64;  // items a region that k-means looks at
 constexpr int rounds = 8;
-// Items of one direction and about one length: few of the longest, whose lengths differ most, then more and more.
+// Items of one direction and about one score: few of the best, whose scores differ most, then more and more.
 constexpr int64_t first_band = 32, last_band = 256;
 constexpr int64_t least_share = 8;  // a region of a smaller part of the mean size than this is given up
 
@@ -30,13 +30,17 @@ std::vector<int32_t> sample(int64_t n, int64_t size, uint64_t seed) {
     return rows;
 }
 
-// The centre that each row scores most with.
-std::vector<int64_t> nearest(const Buffer<float>& centres, const float* rows, int64_t n, int64_t width, Metric metric,
-                             int threads) {
+struct Nearest {
+    std::vector<int64_t> rows;
+    std::vector<float> scores;
+};
+
+// The row of a few centres that each row scores most with, and the score.
+Nearest nearest(const Buffer<float>& centres, const float* rows, int64_t n, int64_t width, Metric metric, int threads) {
     const Exact index(centres.data(), centres.size() / width, width, nullptr, threads, metric);
-    std::vector<int64_t> found(static_cast<size_t>(n)), counts(static_cast<size_t>(n));
-    std::vector<float> scores(static_cast<size_t>(n));
-    index.search(rows, n, 1, {}, threads, found.data(), scores.data(), counts.data());
+    Nearest found{std::vector<int64_t>(static_cast<size_t>(n)), std::vector<float>(static_cast<size_t>(n))};
+    std::vector<int64_t> counts(static_cast<size_t>(n));
+    index.search(rows, n, 1, {}, threads, found.rows.data(), found.scores.data(), counts.data());
     return found;
 }
 
@@ -69,7 +73,7 @@ Buffer<float> kmeans(const Items& items, int64_t n_regions, uint64_t seed, int t
     if (ip) unit_rows(rows.data(), size, width, threads, rows.data());
     std::copy_n(rows.data(), n_regions * width, centres.data());
     for (int round = 0; round < rounds; ++round) {
-        const std::vector<int64_t> region = nearest(centres, rows.data(), size, width, items.metric, threads);
+        const std::vector<int64_t> region = nearest(centres, rows.data(), size, width, items.metric, threads).rows;
         std::vector<double> sums(static_cast<size_t>(n_regions * width));
         std::vector<int64_t> sizes(static_cast<size_t>(n_regions));
         for (int64_t i = 0; i < size; ++i) {
@@ -87,85 +91,107 @@ Buffer<float> kmeans(const Items& items, int64_t n_regions, uint64_t seed, int t
     return centres;
 }
 
-// The ends of bands: of regions for l2; for ip of parts of them, by descending length.
-std::vector<int64_t> bands(const Items& items, std::vector<int32_t>& order, const std::vector<int64_t>& ends,
-                           int threads) {
-    if (items.metric == Metric::l2) return ends;
-    std::vector<int64_t> out{0};
-    for (size_t r = 1; r < ends.size(); ++r) {
-        int64_t band = first_band;
-        // What would be less than half a band is left to the one before.
-        for (; ends[r] - out.back() >= band + band / 2; band = std::min(2 * band, last_band))
-            out.push_back(out.back() + band);
-        out.push_back(ends[r]);
-    }
-    parallel::chunks(threads, static_cast<int64_t>(ends.size()) - 1, 1, [&](int64_t r, int64_t, int64_t) {
-        std::vector<std::pair<double, int32_t>>
-            by_length;  // minus the square of the length, so that pairs sort as wanted
-        const int64_t begin = ends[static_cast<size_t>(r)], end = ends[static_cast<size_t>(r) + 1];
-        for (int64_t i = begin; i < end; ++i) {
-            const int32_t row = order[static_cast<size_t>(i)];
-            by_length.emplace_back(-Items::dot(items.row(row), items.row(row), items.width), row);
-        }
-        std::sort(by_length.begin(), by_length.end());
-        for (int64_t i = begin; i < end; ++i)
-            order[static_cast<size_t>(i)] = by_length[static_cast<size_t>(i - begin)].second;
-    });
-    return out;
+// The mean of some rows; for ip of unit length.
+void middle(const Items& items, const int32_t* rows, int64_t n, float* to) {
+    std::vector<double> mean(static_cast<size_t>(items.width));
+    for (int64_t i = 0; i < n; ++i)
+        for (int64_t k = 0; k < items.width; ++k) mean[static_cast<size_t>(k)] += items.row(rows[i])[k];
+    for (int64_t k = 0; k < items.width; ++k)
+        to[k] = static_cast<float>(mean[static_cast<size_t>(k)] / static_cast<double>(n));
+    if (items.metric == Metric::ip) unit_rows(to, 1, items.width, 1, to);
 }
 
-// Writes the centre of some rows, and returns what is known of them.
-Region describe(const Items& items, const int32_t* rows, int64_t n, float* centre) {
-    std::vector<double> mean(static_cast<size_t>(items.width));
-    double offset = 0;
+// The ends of bands: of parts of a direction of n items, best first.
+std::vector<int64_t> bands(int64_t n) {
+    std::vector<int64_t> ends{0};
+    // What would be less than half a band is left to the one before.
+    for (int64_t band = first_band; n - ends.back() >= band + band / 2; band = std::min(2 * band, last_band))
+        ends.push_back(ends.back() + band);
+    ends.push_back(n);
+    return ends;
+}
+
+Region describe(const Items& items, const int32_t* rows, int64_t n, int32_t direction, const float* along_which) {
+    const double square = Items::dot(along_which, along_which, items.width);
+    const double inverse = square > 0 ? 1 / square : 0;
+    double parts = 0, part_squares = 0, squares = 0, offset = 0, offset_squares = 0;
     for (int64_t i = 0; i < n; ++i) {
-        for (int64_t k = 0; k < items.width; ++k) mean[static_cast<size_t>(k)] += items.row(rows[i])[k];
-        offset += items.scan_offset(rows[i]);
+        const double part = Items::dot(items.row(rows[i]), along_which, items.width) * inverse;
+        const double by = items.scan_offset(rows[i]);
+        parts += part;
+        part_squares += part * part;
+        squares += Items::dot(items.row(rows[i]), items.row(rows[i]), items.width);
+        offset += by;
+        offset_squares += by * by;
     }
     const auto count = static_cast<double>(n);
-    for (int64_t k = 0; k < items.width; ++k) centre[k] = static_cast<float>(mean[static_cast<size_t>(k)] / count);
-    offset /= count;
-    const double length = std::sqrt(Items::dot(centre, centre, items.width));
-    double squares = 0, along = 0, offset_squares = 0;
+    const auto deviation = [&](double sum, double sum_of_squares) {
+        return std::sqrt(std::max(sum_of_squares - sum * sum / count, 0.0) / count);
+    };
+    const double across =
+        std::max(squares - part_squares * square, 0.0) / (count * static_cast<double>(items.width - 1));
+    const bool ip = items.metric == Metric::ip;
+    return {n,
+            direction,
+            static_cast<float>(parts / count),
+            static_cast<float>(deviation(parts, part_squares) * std::sqrt(square)),
+            static_cast<float>(std::sqrt(across)),
+            static_cast<float>(offset / count),
+            ip ? static_cast<float>(deviation(offset, offset_squares)) : 0};
+}
+
+// Sorts the items of a direction by what they score with a query whose part along it is `gain`, and cuts them into
+// bands; for l2 they stay one region.
+std::vector<Region> divide(const Items& items, int32_t* rows, int64_t n, int32_t direction, const float* along_which,
+                           double gain) {
+    if (items.metric == Metric::l2) return {describe(items, rows, n, direction, along_which)};
+    std::vector<std::pair<double, int32_t>> by_score;  // minus the score, so that pairs sort as wanted
     for (int64_t i = 0; i < n; ++i) {
-        const float* const row = items.row(rows[i]);
-        for (int64_t k = 0; k < items.width; ++k) {
-            const double distance = static_cast<double>(row[k]) - centre[k];
-            squares += distance * distance;
-        }
-        const double by = length > 0 ? Items::dot(row, centre, items.width) / length - length : 0;
-        along += by * by;
-        offset_squares += (items.scan_offset(rows[i]) - offset) * (items.scan_offset(rows[i]) - offset);
+        const double part = Items::dot(items.row(rows[i]), along_which, items.width);
+        by_score.emplace_back(-(gain * part + items.offset(rows[i])), rows[i]);
     }
-    const double axes = count * static_cast<double>(items.width - 1);
-    return {n, static_cast<float>(std::sqrt(along / count)),
-            static_cast<float>(std::sqrt(std::max(squares - along, 0.0) / axes)), static_cast<float>(offset),
-            items.metric == Metric::ip ? static_cast<float>(std::sqrt(offset_squares / count)) : 0};
+    std::sort(by_score.begin(), by_score.end());
+    for (int64_t i = 0; i < n; ++i) rows[i] = by_score[static_cast<size_t>(i)].second;
+    std::vector<Region> regions;
+    const std::vector<int64_t> ends = bands(n);
+    for (size_t band = 1; band < ends.size(); ++band)
+        regions.push_back(describe(items, rows + ends[band - 1], ends[band] - ends[band - 1], direction, along_which));
+    return regions;
 }
 
 }  // namespace
 
-Cut cut(const Items& items, int64_t n_centres, uint64_t seed, int threads) {
+Cut cut(const Items& items, const float* queries, int64_t n_queries, int64_t n_centres, uint64_t seed, int threads) {
     n_centres = std::min(n_centres, items.n);
-    const std::vector<int64_t> region =
-        nearest(kmeans(items, n_centres, seed, threads), items.rows, items.n, items.width, items.metric, threads);
+    const std::vector<int64_t> nearest_centre =
+        nearest(kmeans(items, n_centres, seed, threads), items.rows, items.n, items.width, items.metric, threads).rows;
     std::vector<int64_t> ends(static_cast<size_t>(n_centres) + 1);
-    for (const int64_t r : region) ++ends[static_cast<size_t>(r) + 1];
+    for (const int64_t r : nearest_centre) ++ends[static_cast<size_t>(r) + 1];
     std::partial_sum(ends.begin(), ends.end(), ends.begin());
-    Cut out{std::vector<int32_t>(region.size()), {}, {}};
+    Cut out{std::vector<int32_t>(nearest_centre.size()), {}, {}};
     std::vector<int64_t> next(ends.begin(), ends.end() - 1);
-    for (size_t i = 0; i < region.size(); ++i)
-        out.order[static_cast<size_t>(next[static_cast<size_t>(region[i])]++)] = static_cast<int32_t>(i);
+    for (size_t i = 0; i < nearest_centre.size(); ++i)
+        out.order[static_cast<size_t>(next[static_cast<size_t>(nearest_centre[i])]++)] = static_cast<int32_t>(i);
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());  // empty ones
-    ends = bands(items, out.order, ends, threads);
-    const auto found = static_cast<int64_t>(ends.size()) - 1;
-    out.regions.resize(static_cast<size_t>(found));
-    out.centres = Buffer<float>(found * items.width);
-    parallel::chunks(threads, found, 1, [&](int64_t i, int64_t, int64_t) {
-        const auto r = static_cast<size_t>(i);
-        out.regions[r] =
-            describe(items, out.order.data() + ends[r], ends[r + 1] - ends[r], out.centres.data() + i * items.width);
+    const auto n = static_cast<int64_t>(ends.size()) - 1;
+    out.directions = Buffer<float>(n * items.width);
+    const auto for_each = [&](const auto& fn) {  // fn(direction, its rows, their number, its vector)
+        parallel::chunks(threads, n, 1, [&](int64_t d, int64_t, int64_t) {
+            const int64_t begin = ends[static_cast<size_t>(d)], end = ends[static_cast<size_t>(d) + 1];
+            fn(d, out.order.data() + begin, end - begin, out.directions.data() + d * items.width);
+        });
+    };
+    for_each([&](int64_t, const int32_t* rows, int64_t count, float* to) { middle(items, rows, count, to); });
+    double gain = 1;
+    if (items.offsets && n) {
+        const Nearest found = nearest(out.directions, queries, n_queries, items.width, items.metric, threads);
+        gain = std::accumulate(found.scores.begin(), found.scores.end(), 0.0) / static_cast<double>(n_queries);
+    }
+    std::vector<std::vector<Region>> regions(static_cast<size_t>(n));
+    for_each([&](int64_t d, int32_t* rows, int64_t count, const float* direction) {
+        regions[static_cast<size_t>(d)] = divide(items, rows, count, static_cast<int32_t>(d), direction, gain);
     });
+    for (const std::vector<Region>& own : regions) out.regions.insert(out.regions.end(), own.begin(), own.end());
     return out;
 }
 

@@ -14,9 +14,11 @@ constexpr int64_t fetched = 2048;  // bytes of the next region
 
 using Near = Regions::Near;
 
-bool worse(const Near& x, const Near& y) { return x.score < y.score || (x.score == y.score && x.region > y.region); }
-
-double squared(float x) { return static_cast<double>(x) * x; }
+struct Worse {
+    bool operator()(const Near& x, const Near& y) const {
+        return x.score < y.score || (x.score == y.score && x.region > y.region);
+    }
+};
 
 // The ends of chunks: regions, and where these are large, parts of them. Notes the first chunk of each region.
 std::vector<int64_t> chunk_ends(const std::vector<Region>& regions, std::vector<size_t>& first_chunk) {
@@ -33,39 +35,43 @@ std::vector<int64_t> chunk_ends(const std::vector<Region>& regions, std::vector<
 
 }  // namespace
 
-Regions::Regions(const Items& items, const int32_t* order, std::vector<Region> regions, const float* centres,
+Regions::Regions(const Items& items, const int32_t* order, const std::vector<Region>& regions, const float* directions,
                  int threads)
-    : items_(items),
-      regions_(std::move(regions)),
-      centres_(centres),
-      codes_(items_, order, chunk_ends(regions_, first_chunk_), threads) {
-    for (size_t r = 0; r < regions_.size(); ++r) {
-        const float* const centre = centres + static_cast<int64_t>(r) * items.width;
-        squares_.push_back(Items::dot(centre, centre, items.width));
+    : items_(items), directions_(directions), codes_(items_, order, chunk_ends(regions, first_chunk_), threads) {
+    for (const Region& r : regions) {
+        spreads_.push_back({r.direction, r.length, r.offset, r.along * r.along, r.across * r.across,
+                            r.offset_spread * r.offset_spread});
+        const float* const direction = directions + r.direction * items.width;
+        squares_.resize(static_cast<size_t>(r.direction) + 1);
+        squares_.back() = static_cast<float>(Items::dot(direction, direction, items.width));
     }
 }
 
-// Scores of a region are about normal, and vary with the query's parts along the centre and across. For l2, where x =
+// Scores of a region are about normal, and vary with the query's parts along the direction and across. For l2, where x
+// =
 // (|a|^2 - |a - b|^2) / 2, what counts is the query as seen from the centre.
 std::vector<Near> Regions::heap(const float* query, double reach) const {
-    const double square = Items::dot(query, query, items_.width);
+    const bool ip = items_.metric == Metric::ip;
+    const auto deviations = static_cast<float>(std::isinf(reach) ? 0 : reach);
+    const auto square = static_cast<float>(Items::dot(query, query, items_.width));
     std::vector<Near> near;
-    near.reserve(regions_.size());
-    for (size_t r = 0; r < regions_.size(); ++r) {
-        const Region& region = regions_[r];
-        const float* const centre = centres_ + static_cast<int64_t>(r) * items_.width;
-        const double mean = Items::dot(query, centre, items_.width);
-        const double centre_square = squares_[r];
-        const bool ip = items_.metric == Metric::ip;
-        const double whole = ip ? square : square - 2 * mean + centre_square;
-        const double part = ip ? mean : mean - centre_square;
-        const double along = centre_square > 0 ? part * part / centre_square : 0;
-        const double variance = squared(region.along) * along + squared(region.across) * std::max(whole - along, 0.0) +
-                                squared(region.offset_spread);
-        const double extra = std::isinf(reach) ? reach : reach * std::sqrt(variance);
-        near.push_back({mean + region.offset + extra, static_cast<int32_t>(r)});
+    near.reserve(spreads_.size());
+    int32_t direction = -1;
+    float dot = 0, along = 0, across = 0;
+    for (const Spread& region : spreads_) {
+        if (region.direction != direction) {
+            direction = region.direction;
+            dot = static_cast<float>(Items::dot(query, directions_ + direction * items_.width, items_.width));
+            const float length = squares_[static_cast<size_t>(direction)];
+            const float whole = ip ? square : square - 2 * dot + length, part = ip ? dot : dot - length;
+            along = length > 0 ? part * part / length : 0;
+            across = std::max(whole - along, 0.0f);
+        }
+        const float variance = region.along * along + region.across * across + region.offsets;
+        near.push_back({dot * region.length + region.offset + deviations * std::sqrt(variance),
+                        static_cast<int32_t>(near.size())});
     }
-    std::make_heap(near.begin(), near.end(), worse);
+    std::make_heap(near.begin(), near.end(), Worse{});
     return near;
 }
 
@@ -80,6 +86,7 @@ void Regions::search(const float* queries, int64_t n_queries, int64_t k, const F
     const int64_t most = std::min(k, items_.n);
     if (most == 0) return answers.write_none(n_queries);
     const FewLeft few(filter, items_.n);
+    const bool everywhere = std::isinf(reach);
     std::atomic<int64_t> next{0};
     parallel::run(static_cast<int>(std::min<int64_t>(threads, n_queries)), [&](int) {
         Scanner scanner(items_, codes_, queries, filter, most);
@@ -93,9 +100,9 @@ void Regions::search(const float* queries, int64_t n_queries, int64_t k, const F
                 continue;
             }
             std::vector<Near> near = heap(queries + q * items_.width, reach);
-            while (!near.empty() && !(near.front().score < scanner.least(0))) {
+            while (!near.empty() && (everywhere || !(near.front().score < scanner.least(0)))) {
                 const auto region = static_cast<size_t>(near.front().region);
-                std::pop_heap(near.begin(), near.end(), worse);
+                std::pop_heap(near.begin(), near.end(), Worse{});
                 near.pop_back();
                 if (!near.empty()) fetch(static_cast<size_t>(near.front().region));
                 for (size_t chunk = first_chunk_[region]; chunk < first_chunk_[region + 1]; ++chunk)

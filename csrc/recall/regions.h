@@ -9,8 +9,9 @@ namespace mcfast::recall {
 
 class Regions {
 public:
-    // Keeps the pointers of `items` and those to the centres, which must outlive it.
-    Regions(const Items& items, const int32_t* order, std::vector<Region> regions, const float* centres, int threads);
+    // Keeps the pointers of `items` and those to the directions, which must outlive it.
+    Regions(const Items& items, const int32_t* order, const std::vector<Region>& regions, const float* directions,
+            int threads);
 
     // As Exact::search, but a query leaves out a region where an item needs more than `reach` standard deviations of
     // the region's scores to enter the k best found so far. An infinite reach leaves out nothing.
@@ -22,18 +23,25 @@ public:
 
     // What the best item of a region may score, about.
     struct Near {
-        double score;
+        float score;
         int32_t region;
     };
 
 private:
+    // Numbers of a region that make the mean and the variance of its scores, with those of a query and its direction.
+    struct Spread {
+        int32_t direction;
+        float length, offset;
+        float along, across, offsets;  // variances
+    };
+
     std::vector<Near> heap(const float* query, double reach) const;
     void fetch(size_t region) const;
 
     Items items_;
-    std::vector<Region> regions_;
-    const float* centres_;
-    std::vector<double> squares_;      // of the lengths of centres
+    const float* directions_;
+    std::vector<float> squares_;  // of the lengths of directions
+    std::vector<Spread> spreads_;
     std::vector<size_t> first_chunk_;  // of each region, and the number of chunks
     Codes codes_;
 };

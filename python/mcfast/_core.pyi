@@ -72,7 +72,7 @@ class Exact:
     ) -> tuple[_Int64s, _Floats, _Int64s]: ...
 
 def cut(
-    rows: _Floats, offsets: _Floats | None, metric: str, n_regions: int, seed: int, threads: int
+    rows: _Floats, offsets: _Floats | None, metric: str, queries: _Floats, n_regions: int, seed: int, threads: int
 ) -> tuple[_Int32s, _Doubles, _Floats]: ...
 
 class Regions:
@@ -83,7 +83,7 @@ class Regions:
         metric: str,
         order: _Int32s,
         regions: _Doubles,
-        centres: _Floats,
+        directions: _Floats,
         threads: int,
     ) -> None: ...
     @property

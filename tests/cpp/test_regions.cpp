@@ -35,11 +35,11 @@ TEST(Regions, AnInfiniteReachIsExact) {
         for (const int64_t centres : {1, 17, 3000}) {
             SCOPED_TRACE(centres);
             const Items items{rows.data(), n, width, metric == Metric::ip ? offsets.data() : nullptr, metric};
-            const Cut cut = recall::cut(items, centres, 1, 2);
+            const Cut cut = recall::cut(items, queries.data(), n_queries, centres, 1, 2);
             std::vector<int> seen(static_cast<size_t>(n));
             for (const int32_t row : cut.order) ++seen[static_cast<size_t>(row)];
             for (const int times : seen) EXPECT_EQ(times, 1);
-            const recall::Regions index(items, cut.order.data(), cut.regions, cut.centres.data(), 2);
+            const recall::Regions index(items, cut.order.data(), cut.regions, cut.directions.data(), 2);
             const recall::Exact exact(rows.data(), n, width, items.offsets, 1, metric);
             Found ours(n_queries, k), truth(n_queries, k);
             exact.search(queries.data(), n_queries, k, {}, 1, truth.rows.data(), truth.scores.data(),

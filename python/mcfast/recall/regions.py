@@ -1,9 +1,9 @@
-"""The index of regions: approximate search near a query, as far as a recall asks for, which it learns when it is built.
+"""The index of regions: approximate search near a query, as far as a recall asks for, which it learns when built.
 
-Items are cut into regions by k-means; for inner products, of one direction and about one length. A search goes through
-them from the one whose best item is expected to score most, and ends where an item would need more than `reach`
-standard deviations of its region's scores to enter the k best: late for queries that lie between regions and where
-filters leave little, soon for others.
+Items are cut into regions by k-means; for inner products, of one direction, and of about one score with the queries
+that come from there. A search goes through them from the one whose best item is expected to score most, and ends where
+an item would need more than `reach` standard deviations of its region's scores to enter the k best: late for queries
+that lie between regions and where filters leave little, soon for others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .protocol import Index, Int64, Saved
 LADDER = (*(round(1.07**step, 3) for step in range(42)), np.inf)  # reaches that are tried; the last takes all regions
 KS = (1, 10, 100)  # where reach is learnt
 HELD_OUT = 512  # queries that recall is measured on
+ARRAYS = ("order", "regions", "directions")
 LEAST_ITEMS = 24  # a centre on average, by default
 
 
@@ -35,13 +36,14 @@ class RegionsIndex(Index):
         super().__init__(items)
         self._arrays = arrays
         self._about = about
-        order, regions, centres = (arrays[name] for name in ("order", "regions", "centres"))
-        self._core = _core.Regions(items.rows, items.offsets, items.core_metric, order, regions, centres, threads)
+        order, regions, directions = (arrays[name] for name in ARRAYS)
+        self._reaches = _reaches(about["reach"])
+        self._core = _core.Regions(items.rows, items.offsets, items.core_metric, order, regions, directions, threads)
 
     @property
     def is_exact(self) -> bool:
         """Whether every answer is exact: the recall asked for took all regions."""
-        return bool(np.isinf([self._reach(k) for k in KS]).all())
+        return all(reach == np.inf for _, reach in self._reaches)
 
     @property
     def memory(self) -> int:
@@ -67,8 +69,9 @@ class RegionsIndex(Index):
         held_out = items.rows if queries is None else items.queries(queries)
         if queries is not None and len(held_out) == 0:
             raise ValueError(checks.message("queries", "none", "at least one"))
-        made = _core.cut(items.rows, items.offsets, items.core_metric, number, seed, threads)
-        arrays: dict[str, Any] = dict(zip(("order", "regions", "centres"), made, strict=True))
+        held_out = held_out[np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]]
+        made = _core.cut(items.rows, items.offsets, items.core_metric, held_out, number, seed, threads)
+        arrays: dict[str, Any] = dict(zip(ARRAYS, made, strict=True))
         about: dict[str, Any] = {
             "parameters": {"centres": number, "seed": seed},
             "regions": len(arrays["regions"]),
@@ -77,8 +80,7 @@ class RegionsIndex(Index):
             "reach": {},
         }
         if items.size:
-            few = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]
-            judge = Judge(ExactIndex(items, threads), held_out[few], KS, threads)
+            judge = Judge(ExactIndex(items, threads), held_out, KS, threads)
             about |= cls(items, arrays, about, threads)._learnt(judge, target)
         return cls(items, arrays, about, threads)
 
@@ -107,13 +109,11 @@ class RegionsIndex(Index):
 
     def _reach(self, k: int) -> float:
         """Return how far to go for the k best: as for the next smaller k learnt, which has further to go."""
-        learnt = [int(known) for known in self._about["reach"] if int(known) <= k]
-        reach = self._about["reach"][str(max(learnt))] if learnt else None
-        return np.inf if reach is None else float(reach)
+        return next(reach for least, reach in self._reaches if least <= k)
 
     @classmethod
     def _load(cls, items: Items, threads: int, directory: files.Directory) -> RegionsIndex:
-        arrays = {name: directory.arrays[name] for name in ("order", "regions", "centres")}
+        arrays = {name: directory.arrays[name] for name in ARRAYS}
         return cls(items, arrays, directory.fields["about"], threads)
 
     def _save(self) -> Saved:
@@ -131,3 +131,9 @@ class RegionsIndex(Index):
     def _near(self, queries: Float32, k: int, filters: Filter, threads: int, reach: float) -> tuple[Int64, Float32]:
         rows, scores, _ = self._core.search(queries, k, *filters.arrays, threads, reach)
         return rows, scores
+
+
+def _reaches(learnt: dict[str, float | None]) -> list[tuple[int, float]]:
+    """Return the least k that each reach is for, descending; without one, all regions are taken."""
+    known = [(int(k), np.inf if reach is None else float(reach)) for k, reach in learnt.items()]
+    return [*sorted(known, reverse=True), (0, np.inf)]
