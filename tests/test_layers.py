@@ -63,6 +63,7 @@ LAYERS = {
             "model_files",
             "factors",
             "ranking",
+            "scale",
             "seen",
             "baselines",
             "training",

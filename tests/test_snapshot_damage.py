@@ -157,7 +157,7 @@ def test_a_version_of_a_newer_format_is_told_apart_from_damage(served, part):
     if part:
         with pytest.raises(mcfast.NewerFormatError, match="pip install -U mcfast"):
             mcfast.open(served)
-    with pytest.raises(mcfast.NewerFormatError, match=f"{path}: format 2 .* pip install -U mcfast"):
+    with pytest.raises(mcfast.NewerFormatError, match=f"{path}: format {kind.version + 1} .* pip install -U mcfast"):
         mcfast.open(served)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core, checks
 from .data.ids import Ids
+from .scale import LINKS, Scale, bounds
 from .seen import Seen
 
 Float32 = npt.NDArray[np.float32]
@@ -30,6 +31,7 @@ class Factors:
         user_biases: Float32,
         item_biases: Float32,
         mean: float = 0.0,
+        scale: Scale | None = None,
         seen: Seen | None = None,
         parameters: Mapping[str, Any] | None = None,
         history: Sequence[Mapping[str, Any]] = (),
@@ -37,7 +39,7 @@ class Factors:
         predicts_scores: bool = True,
     ) -> None:
         self.users, self.items = users, items
-        self.mean = mean
+        self.mean, self.scale = mean, scale or Scale()
         self.seen = Seen.empty(len(users)) if seen is None else seen
         self.parameters = dict(parameters or {})
         self.history = [dict(epoch) for epoch in history]
@@ -58,6 +60,8 @@ class Factors:
         user_biases: npt.ArrayLike | None = None,
         item_biases: npt.ArrayLike | None = None,
         mean: float = 0.0,
+        link: str = "identity",
+        clip: tuple[float, float] | None = None,
         seen: tuple[Any, Any] | None = None,
         predicts_scores: bool = True,
     ) -> F:
@@ -72,7 +76,11 @@ class Factors:
         user_biases, item_biases : array_like, optional
             (n_users,) and (n_items,); by default zeros.
         mean : float, default 0.0
-            Added to every score.
+            Added to every inner product.
+        link : {"identity", "logit", "log"}, default "identity"
+            Whether ``mean + b_u + b_i + <a_u, b_i>`` is the score, its log-odds or its logarithm.
+        clip : (low, high), optional
+            Bounds of the estimated scores.
         seen : (users, items), optional
             Pairs of ids to leave out of recommendations.
         predicts_scores : bool, default True
@@ -112,6 +120,7 @@ class Factors:
             user_biases=biases[0],
             item_biases=biases[1],
             mean=checks.real(mean, "mean"),
+            scale=Scale(checks.choice(link, "link", LINKS), None if clip is None else bounds(clip)),
             seen=pairs,
             predicts_scores=checks.flag(predicts_scores, "predicts_scores"),
         )

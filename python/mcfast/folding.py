@@ -34,13 +34,14 @@ class Folded(NamedTuple):
 
 def fold_user(model: Model, items: Rows, scores: Float64 | None) -> Folded:
     """Return the user that fits scores of items, given by row, with the items as they are; see `Model.fold_in`."""
-    residuals = above_average(scores, model.mean + model.item_biases[items].astype(np.float64))
+    sums = None if scores is None else model.scale.sums(scores)
+    residuals = above_average(sums, model.mean + model.item_biases[items].astype(np.float64))
     return ridge(model.item_factors[items], residuals, regularization(model.parameters), biased=_biased(model))
 
 
 def fold_item(model: Model, users: Rows, scores: Float64) -> Folded:
     """Return the item that fits scores of users, given by row; as `fold_user`."""
-    residuals = scores - model.mean - model.user_biases[users]
+    residuals = model.scale.sums(scores) - model.mean - model.user_biases[users]
     return ridge(model.user_factors[users], residuals, regularization(model.parameters), biased=_biased(model))
 
 

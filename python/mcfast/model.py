@@ -22,7 +22,10 @@ Rows = npt.NDArray[np.int32]
 
 
 class Model(Factors):
-    """A factor model: the estimated score of user u and item i is ``mean + b_u + b_i + <a_u, b_i>``.
+    """A factor model: the score of user u and item i is estimated by ``mean + b_u + b_i + <a_u, b_i>``.
+
+    That sum is the score itself, its log-odds or its logarithm: `scale` says which, and between which bounds scores
+    lie. Items are ranked by the sum.
 
     Made by `mcfast.fit`, `Model.from_factors` or `mcfast.load`. It does not change; its arrays are read-only.
 
@@ -31,7 +34,9 @@ class Model(Factors):
     users, items : Ids
         The vocabularies: ids in row order.
     mean : float
-        What every score starts from; 0 without biases.
+        What every sum starts from; 0 without biases.
+    scale : Scale
+        From sums to scores: ``link``, one of "identity", "logit" and "log", and ``clip``, the bounds or None.
     user_biases, item_biases : numpy.ndarray
         (n_users,) and (n_items,) float32; zeros without biases.
     user_rows, item_rows : numpy.ndarray
@@ -50,7 +55,10 @@ class Model(Factors):
     """
 
     def predict(self, users: Any, items: Any, *, unknown: str = "raise", threads: int | None = None) -> Float32:
-        """Estimate the scores of pairs.
+        """Estimate the scores of pairs, on the scale of the data.
+
+        A model of logistic loss estimates probabilities, one of poisson loss means of counts. One of hinge loss tells
+        two labels apart by the sign. Under the other losses it estimates the scores. `fit` may have set bounds.
 
         Parameters
         ----------
@@ -86,9 +94,12 @@ class Model(Factors):
 
     def predict_rows(self, users: Rows, items: Rows, threads: int) -> Float32:
         """Estimate the scores of pairs of rows; row -1 takes part as the mean."""
+        return self.scale.scores(self._sums(users, items, threads))
+
+    def _sums(self, users: Rows, items: Rows, threads: int) -> Float32:
         known = (users >= 0) & (items >= 0)
         everything = bool(known.all())
-        scores = _core.predict_pairs(
+        sums = _core.predict_pairs(
             self.user_rows,
             self.item_rows,
             self._user_offsets(),
@@ -98,9 +109,9 @@ class Model(Factors):
             threads,
         )
         if everything:
-            return scores
+            return sums
         out = _or_else(self._user_offsets(), users, self.mean) + _or_else(self.item_biases, items, 0)
-        out[known] = scores
+        out[known] = sums
         return out.astype(np.float32)
 
     def predict_block(self, users: Any, items: Any, *, threads: int | None = None) -> Float32:
@@ -124,13 +135,14 @@ class Model(Factors):
             An id is unknown.
         """
         user_rows, item_rows = self.users.rows(users, "users"), self.items.rows(items, "items")
-        return _core.predict_block(
+        sums = _core.predict_block(
             self.user_rows[user_rows],
             self.item_rows[item_rows],
             self._user_offsets()[user_rows],
             self.item_biases[item_rows],
             checks.thread_count(threads),
         )
+        return self.scale.scores(sums)
 
     def recommend(
         self,
@@ -188,11 +200,11 @@ class Model(Factors):
             progress,
         )
         offsets = _or_else(self._user_offsets(), user_rows, self.mean)
-        return answer(users, self.items, (rows, (scores + offsets[:, None]).astype(np.float32), counts))
+        return answer(users, self.items, (rows, self.scale.scores(scores + offsets[:, None]), counts))
 
     @cached_property
     def ranker(self) -> Ranker:
-        """The items, prepared for search; scores without what is the same for all items of a user."""
+        """The items, prepared for search by sums, without what is the same for all items of a user."""
         return Ranker(self.item_rows, self.item_biases, checks.thread_count(None))
 
     def similar_items(
@@ -235,7 +247,8 @@ class Model(Factors):
 
         Of all vectors p and biases b, the ones that minimise the sum over the n scores y of
         ``(y - mean - b_i - b - <p, q_i>)^2 + regularization (|p|^2 + b^2)``: ridge regression, in closed form,
-        with the items as they are. The bias stays 0 in a model without biases.
+        with the items as they are. The bias stays 0 in a model without biases. Where sums are logarithms or log-odds,
+        y is that of the score with half a case added: ``log(y + 1/2)``, or ``log((y + 1/2) / (3/2 - y))``.
 
         Parameters
         ----------

@@ -11,16 +11,17 @@ import numpy.typing as npt
 from . import _core, files
 from .data.ids import Ids
 from .model import Model
+from .scale import Scale
 from .seen import Seen
 
-KIND = files.Kind("mcfast-model", 1)
+KIND = files.Kind("mcfast-model", 2)
 FIELDS = ("factors", "mean", "predicts_scores", "parameters", "history", "metrics")
 ARRAYS = ("user_rows", "item_rows", "user_biases", "item_biases")
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model to a directory, or replace the model that stands there: see `Model.save`."""
-    fields: dict[str, Any] = {name: getattr(model, name) for name in FIELDS}
+    fields: dict[str, Any] = {name: getattr(model, name) for name in FIELDS} | model.scale.fields()
     arrays: dict[str, npt.NDArray[Any]] = {name: getattr(model, name) for name in ARRAYS}
     arrays |= {"seen_indptr": model.seen.indptr, "seen_rows": model.seen.rows}
     arrays |= {**model.users.arrays("user"), **model.items.arrays("item")}
@@ -59,6 +60,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True) -> Model:
     return Model(
         users=Ids.from_arrays("user", arrays),
         items=Ids.from_arrays("item", arrays),
+        scale=Scale.stored(directory.fields),
         seen=Seen(np.asarray(arrays["seen_indptr"]), np.asarray(arrays["seen_rows"])),
         **stored,
     )

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from . import _core, checks
 from .data.ids import Ids
 from .data.triples import Triples, as_triples
-from .epochs import Epoch, Outcome, Settings, run
+from .epochs import Epoch, Outcome, Settings, export, run
 from .model import Model
+from .scale import LINK_OF, Scale, bounds
 from .seen import Seen
 
 
@@ -36,6 +37,7 @@ def fit(
     biases: bool = True,
     loss: str = "squared",
     weights: Any = None,
+    clip: bool | tuple[float, float] = False,
     validation: float | Any | None = None,
     patience: int | None = 3,
     refit: bool = True,
@@ -90,13 +92,18 @@ def fit(
 
         - "squared": :math:`(y - z)^2 / 2`; "absolute": :math:`|y - z|`; "huber": squared up to errors of one standard
           deviation of the scores, absolute beyond;
-        - "logistic": scores are labels 0 and 1, or probabilities; :math:`z` is the log-odds of a 1;
-        - "poisson": scores are counts >= 0; :math:`z` is the logarithm of the mean;
-        - "hinge": scores are labels -1 and +1, or 0 and 1; :math:`\max(0, 1 - y z)`.
+        - "logistic": scores are labels 0 and 1, or probabilities; :math:`z` is the log-odds of a 1, `Model.predict`
+          gives its probability;
+        - "poisson": scores are counts >= 0; :math:`z` is the logarithm of the mean, `Model.predict` gives the mean;
+        - "hinge": scores are labels -1 and +1, or 0 and 1; :math:`\max(0, 1 - y z)`. `Model.predict` gives :math:`z`,
+          whose sign tells the label.
     weights : array_like, optional
         Of shape (n,): finite numbers > 0, in the order of the triples, by which their losses are multiplied. Best
         around 1, since they lengthen the steps. No pair may have been merged, or give a `Triples` (whose `with_weights`
         does the same). Validation is not weighted.
+    clip : bool or (low, high), default False
+        Bounds of what the model will predict: those given, or with True those of the scores in the data. Training and
+        the order of recommendations do not change; errors, in `validation` too, are those of clipped predictions.
     validation : float, Triples or like `triples`, optional
         A fraction in (0, 1) drawn by `seed`, or data of its own. The best epoch is found on it: by RMSE for
         squared, absolute and huber loss, else by the mean loss.
@@ -187,14 +194,15 @@ def fit(
     data = as_triples(triples, threads=settings.threads)
     data = data if weights is None else data.with_weights(weights)
     _check_scores(data, settings.loss, "scores")
+    scale = Scale(LINK_OF[_core.losses[settings.loss]], _bounds(clip, data, settings.loss))
     if init is not None:
         data = _over(init.users, init.items, data)
     train, held_out, data = _split(data, validation, settings)
-    outcome, trainer = _train(train, held_out, settings, settings.epochs, init)
+    outcome, trainer = _train(train, held_out, settings, settings.epochs, init, scale.clip)
     history, metrics = outcome.history, {}
     if held_out is not None:
-        name = "validation_rmse" if _core.losses[settings.loss] == "ratings" else "validation_loss"
-        metrics[name] = min(epoch.validation for epoch in history if epoch.validation is not None)
+        errors = [epoch.validation for epoch in history if epoch.validation is not None]
+        metrics[validation_name(settings.loss)] = min(errors)
         if refit and not outcome.interrupted:
             outcome, trainer = _refit(data, settings, outcome, trainer, init)
     mean, stripes = trainer.mean, trainer.blocks
@@ -205,9 +213,12 @@ def fit(
         factors=settings.factors,
         **outcome.learnt._asdict(),
         mean=mean,
+        scale=scale,
+        predicts_scores=_core.losses[settings.loss] != "signs",
         seen=_seen(data, init, positive=seen == "positive", threads=settings.threads),
         parameters={
             **{k: v for k, v in vars(settings).items() if k not in ("threads", "progress", "callback")},
+            "clip": scale.fields()["clip"],
             "validation": float(validation)
             if isinstance(validation, Real)
             else None
@@ -225,10 +236,25 @@ def fit(
     )
 
 
+def validation_name(loss: str) -> str:
+    """Return what the error on a validation part is called among the metrics of a model."""
+    return "validation_rmse" if _core.losses[loss] == "ratings" else "validation_loss"
+
+
 def _blocks(value: Any) -> tuple[int, int]:
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(checks.message("blocks", value, "(user stripes, item stripes)"))
     return checks.integer(value[0], "blocks[0]", 1, 1 << 20), checks.integer(value[1], "blocks[1]", 1, 1 << 20)
+
+
+def _bounds(clip: Any, data: Triples, loss: str) -> tuple[float, float] | None:
+    """Return the bounds of predictions."""
+    if not isinstance(clip, bool | np.bool_):
+        return bounds(clip)
+    if not clip:
+        return None
+    scores = _scores(data, loss)
+    return float(scores.min()), float(scores.max())
 
 
 def _strength(value: float | None, name: str, default: float) -> float:
@@ -289,7 +315,12 @@ def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples,
 
 
 def _train(
-    data: Triples, held_out: Triples | None, settings: Settings, epochs: int, init: Model | None
+    data: Triples,
+    held_out: Triples | None,
+    settings: Settings,
+    epochs: int,
+    init: Model | None,
+    clip: tuple[float, float] | None = None,
 ) -> tuple[Outcome, _core.Trainer]:
     """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for."""
     trainer = _core.Trainer(
@@ -319,9 +350,14 @@ def _train(
 
     def validation_error(part: Triples) -> float:
         scores = _scores(part, settings.loss)
-        if _core.losses[settings.loss] == "ratings":
+        if _core.losses[settings.loss] != "ratings":
+            return trainer.loss(part.users, part.items, scores, settings.threads) / len(part)
+        if clip is None:
             return math.sqrt(trainer.squared_error(part.users, part.items, scores, settings.threads) / len(part))
-        return trainer.loss(part.users, part.items, scores, settings.threads) / len(part)
+        users, items, user_biases, item_biases = export(trainer, settings.threads)
+        offsets = trainer.mean + user_biases.astype(np.float64)
+        sums = _core.predict_pairs(users, items, offsets, item_biases, part.users, part.items, settings.threads)
+        return float(np.sqrt(np.mean((np.clip(sums, *clip).astype(np.float64) - scores) ** 2)))
 
     validate = None if held_out is None else partial(validation_error, held_out)
     return run(trainer, len(data), validate, settings, epochs), trainer

@@ -10,6 +10,7 @@ import numpy as np
 from .. import checks
 from ..errors import UnknownIdError
 from ..folding import Float64, Folded, above_average, regularization, ridge
+from ..scale import Scale
 from ..seen import Seen
 from ..store import keys
 from ..store.keys import Id
@@ -184,7 +185,7 @@ class Newcomers(Served):
             queries = checks.floats(vectors, "vectors", (None, version.index.dimension))
             n = len(queries)
             known, biases = np.ones(n, np.bool_), np.zeros(n, np.float32)
-            asked = Queries(version, queries, biases, known, 0.0, best_source(version), Seen.empty(n))
+            asked = Queries(version, queries, biases, known, 0.0, Scale(), best_source(version), Seen.empty(n))
             return asked.answer(self._current_catalogue(version), wanted)
 
         return self._with_version(answer)
@@ -248,7 +249,8 @@ class Newcomers(Served):
             given = np.repeat(np.arange(n), [len(own) for own in rows]).astype(np.int32)
             met = Seen.of(given, np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int32), n, 1)
             known = np.array([found is not None for found in folded], np.bool_)
-            return Queries(version, vectors, biases, known, version.mean, FOLDED, met).answer(catalogue, wanted)
+            queries = Queries(version, vectors, biases, known, version.mean, version.scale, FOLDED, met)
+            return queries.answer(catalogue, wanted)
 
         return self._with_version(answer)
 
@@ -261,7 +263,7 @@ def _fold(catalogue: Catalogue, scored: Scored, published: tuple[Folded, Int32] 
     known = rows >= 0
     if not known.any():
         return None
-    worth = None if scores is None else scores[known]
+    worth = None if scores is None else version.scale.sums(scores[known])
     rows = rows[known]
     vectors, biases = catalogue.vectors(rows)
     start, learned = None, None

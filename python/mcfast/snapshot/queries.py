@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .. import checks
 from ..data import conditions
+from ..scale import Scale
 from ..seen import Seen
 from ..store import keys
 from ..store.keys import Id
@@ -59,7 +60,9 @@ class Queries:
     vectors, biases, known : numpy.ndarray
         (n, K) and (n,) float32, and (n,) bool: which of them have a vector.
     mean : float
-        What all scores start from.
+        What all sums start from.
+    scale : Scale
+        From sums to scores.
     source : str
         Where the vectors come from.
     published : Seen
@@ -73,13 +76,14 @@ class Queries:
         biases: Float32,
         known: npt.NDArray[np.bool_],
         mean: float,
+        scale: Scale,
         source: str,
         published: Seen,
     ) -> None:
         self._n = len(vectors)
         self._version = version
         self._vectors, self._biases, self._known = vectors, biases, known
-        self._mean = mean
+        self._mean, self._scale = mean, scale
         self._sources = [source] * self._n
         self._published = published
         self._interactions: dict[int, Interactions] = {}
@@ -94,7 +98,8 @@ class Queries:
         if not vectors.shape[1]:  # the table is empty
             vectors = np.zeros((len(users), version.index.dimension), np.float32)
         seen = Seen(values.seen_indptr, values.seen_rows)
-        queries = cls(version, vectors, values.biases, values.found, version.mean, best_source(version), seen)
+        source = best_source(version)
+        queries = cls(version, vectors, values.biases, values.found, version.mean, version.scale, source, seen)
         queries.items_changed = online.items_changed
         for i, user in online.users.items():
             queries._interactions[i] = user.interactions
@@ -142,7 +147,7 @@ class Queries:
         """Search with the vectors of some users, of whom `excluded` is."""
         vectors, biases = self._vectors[which], self._biases[which].astype(np.float64)
         rows, scores = catalogue.search(vectors, k, excluded, allow, wanted.exact, wanted.threads)
-        return rows, (scores + (self._mean + biases)[:, None]).astype(np.float32)
+        return rows, self._scale.scores(scores + (self._mean + biases)[:, None])
 
     def _search(
         self, catalogue: Catalogue, rows: Int64, scores: Float32, excluded: Seen, allow: Bool | None, wanted: Wanted

@@ -17,8 +17,9 @@ from ..data.attributes import Attributes, write_attributes
 from ..data.ids import Ids
 from ..errors import CorruptError
 from ..model import Model
+from ..scale import Scale
 
-KIND = files.Kind("mcfast-version", 1)
+KIND = files.Kind("mcfast-version", 2)
 INDEX = "index"
 CHECKED = 64  # users that a new version is tried with
 
@@ -65,6 +66,7 @@ def write(
         "items": model.n_items,
         "factors": model.factors,
         "mean": model.mean,
+        **model.scale.fields(),
         "integer_users": model.users.is_integer,
         "store": backend,
         "index": index.info,
@@ -97,6 +99,8 @@ class Version:
     info : dict
         The fields of the manifest.
     mean : float
+    scale : Scale
+        From sums to scores.
     integer_users : bool
         Whether the ids of users are integers.
     table : Table
@@ -113,6 +117,7 @@ class Version:
         self.number = number
         self.info = read.fields
         self.mean = float(read.fields["mean"])
+        self.scale = Scale.stored(read.fields)
         self.integer_users = bool(read.fields["integer_users"])
         self.items = Ids.from_arrays("item", read.arrays)
         self.items.rows(self.items.values[:1])  # prepares the search for ids
@@ -139,7 +144,7 @@ class Version:
         if values is None or not len(self.items):
             return
         rows, scores = self.index.search(values.vectors, min(10, len(self.items)))
-        scores = scores + (self.mean + values.biases)[:, None]
+        scores = self.scale.scores(scores + (self.mean + values.biases)[:, None])
         good = bool(np.isfinite(scores).all() and (rows >= 0).all())
         if good and model is not None:
             expected = model.predict(np.repeat(np.array(ids, object), rows.shape[1]), self.items.take(rows.ravel()))
