@@ -1,6 +1,7 @@
 """The command line: what each command prints, and that an error is one line and an exit code."""
 
 import functools
+import inspect
 import json
 import os
 import shutil
@@ -101,6 +102,50 @@ def test_fit_scores_a_log(run, folder):
     assert mcfast.load(folder / "e").mean == pytest.approx(1)  # of 1, 0 and 2
 
 
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (["--user-regularization", "0.2", "--item-regularization", "0.1", "--bias-regularization", "0"],
+         {"user_regularization": 0.2, "item_regularization": 0.1, "bias_regularization": 0.0}),
+        (["--l1-regularization", "0.03", "--nonnegative"], {"l1_regularization": 0.03, "nonnegative": True}),
+        (["--regularize", "row", "--loss", "huber"], {"regularize": "row", "loss": "huber"}),
+        (["--clip"], {"clip": True}),
+        (["--clip", "-1", "4.5"], {"clip": (-1.0, 4.5)}),
+    ],
+)  # fmt: skip
+def test_fit_takes_every_setting(run, folder, options, arguments):
+    assert run("fit", "train.csv", "--out", "f", *COLUMNS, "--epochs", "2", "--factors", "4", *options)[0] == 0
+    triples = mcfast.read_triples(folder / "train.csv", user="userId", item="movieId", score="rating")
+    expected, model = mcfast.fit(triples, epochs=2, factors=4, **arguments), mcfast.load(folder / "f")
+    np.testing.assert_array_equal(model.item_factors, expected.item_factors)
+    assert model.scale == expected.scale
+
+
+def test_every_argument_of_fit_is_an_option_or_meant_for_python(run):
+    _, out, _ = run("fit", "--help")
+    arguments = set(inspect.signature(mcfast.fit).parameters) - {"triples", "callback", "blocks", "weights"}
+    assert {name for name in arguments if f"--{name.replace('_', '-')}" not in out} == set()
+
+
+def test_fit_weighs_by_a_column(run, folder):
+    (folder / "weighted.csv").write_text("user,item,score,w\n1,a,1,1.5\n1,b,5,0.5\n2,b,1,1.5\n2,a,5,0.5\n")
+    assert run("fit", "weighted.csv", "--out", "g", "--weight", "w", "--epochs", "1")[0] == 0
+    assert mcfast.load(folder / "g").mean == pytest.approx(2)
+    (folder / "bad.csv").write_text("user,item,score,w\n1,a,1,0\n")
+    assert "column 'w': got 0, expected numbers > 0" in run("fit", "bad.csv", "--out", "g", "--weight", "w")[2]
+
+
+def test_fit_scores_a_wide_log(run, folder):
+    (folder / "wide.csv").write_text("user,item,is_click,like\n1,a,1,0\n1,b,0,0\n2,b,1,1\n")
+    wide = ["fit", "wide.csv", "--out", "h", "--epochs", "1", "--actions", "is_click=click", "like"]
+    assert run(*wide)[0] == 0
+    assert mcfast.load(folder / "h").mean == pytest.approx(1)  # of 1, 0 and 2
+    assert run(*wide, "--points", "click=1", "like=4", "exposure=0")[0] == 0
+    assert mcfast.load(folder / "h").mean == pytest.approx(2)
+    assert run(*wide, "--ignore", "like")[0] == 0
+    assert mcfast.load(folder / "h").mean == pytest.approx(2 / 3, abs=1e-6)
+
+
 def test_evaluate_is_the_function_evaluate(run, folder):
     code, out, _ = run("evaluate", "model", "test.csv", *COLUMNS, "-k", "2", "5", "--relevant", "4", "--json")
     test = mcfast.read_triples(folder / "test.csv", user="userId", item="movieId", score="rating")
@@ -185,6 +230,15 @@ ERRORS = {
     "counted": (["fit", "train.csv", "--out", "x", "--event", "e", "--duplicates", "sum"], "--duplicates: does not go"),
     "no model": (["evaluate", "train.csv", "test.csv"], "train.csv: not a mcfast-model"),
     "altered model": (["info", "altered"], "altered"),
+    "points of what": (
+        ["fit", "train.csv", "--out", "x", "--actions", "a", "--points", "click=much"],
+        "points: got 'much', expected ACTION=X",
+    ),
+    "points without a log": (
+        ["fit", "train.csv", "--out", "x", "--points", "click=2"],
+        "--points: wants --event or --actions, too",
+    ),
+    "one bound": (["fit", "train.csv", "--out", "x", *COLUMNS, "--clip", "1"], "clip: got (1.0,)"),
     "newer model": (["info", "newer"], "pip install -U mcfast"),
     "no cut": (["evaluate", "model", "test.csv", *COLUMNS, "-k", "0"], "k: got 0, expected"),
     "unknown user": (["recommend", "model", "--user", "99"], "unknown ids 99"),
@@ -202,7 +256,7 @@ def wrong(folder):
     array = next((folder / "altered").rglob("item_biases.npy"))
     array.write_bytes(array.read_bytes()[:-1] + b"x")
     manifest = folder / "newer" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
 
 
 @pytest.mark.parametrize("case", ERRORS)

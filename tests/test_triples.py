@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mcfast
 import oracle
 from mcfast import Triples
 from mcfast.data.triples import as_triples
@@ -269,3 +270,18 @@ def test_paths(tmp_path):
 def test_what_cannot_stand_for_triples(data, error, text):
     with pytest.raises(error, match=text):
         as_triples(data)
+
+
+def test_weights_follow_their_triples_and_are_merged_as_scores_are():
+    columns = [1, 1, 2, 1], ["a", "b", "a", "a"], [1, 2, 3, 5]
+    weights = [1, 2, 4, 3]
+    for duplicates, score, weight in (("last", 5, 3), ("mean", 3, 2), ("sum", 6, 4)):
+        triples = Triples.from_arrays(*columns, weights=weights, duplicates=duplicates)
+        assert triples.scores.tolist() == [score, 2, 3]
+        assert triples.weights.tolist() == [weight, 2, 4]
+    assert triples.to_arrow().column_names == ["user", "item", "score", "weight"]
+    again = mcfast.read_triples(triples.to_arrow(), weight="weight")
+    np.testing.assert_array_equal(again.weights, triples.weights)
+    for bad in ([1, 2, 3, 0], [1, 2, 3, np.nan], [1, 2, 3]):
+        with pytest.raises(ValueError, match="weights"):
+            Triples.from_arrays(*columns, weights=bad)

@@ -27,11 +27,19 @@ COLUMNS: Described = {
     "item": (str, "the column of items"),
     "score": (str, "the column of scores"),
     "time": (str, "the column of times, to tell which of repeated pairs is the last"),
+    "weight": (str, "the column of weights, which losses are multiplied by"),
     "event": (str, "of a log, one row an event: the column that names the action; scores are counted from it"),
     "separator": (str, "what separates columns; by default a tab in .tsv, else a comma"),
     "header": (bool, "whether text begins with a line of names"),
     "duplicates": (str, "what becomes of repeated pairs: last, mean, sum or error"),
 }
+
+
+LISTS = [
+    ("actions", "COLUMN[=ACTION]", "of a log, one row an exposure: columns of 0 and 1 that say which actions followed"),
+    ("points", "ACTION=X", "of a log: points for each action, instead of 1 for click, like, collect and share"),
+    ("ignore", "ACTION", "of a log: actions to leave out"),
+]
 
 
 def add_command(commands: Any, name: str, run: Run, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -79,19 +87,41 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     group: Any = parser.add_argument_group("columns of the data")
     add_options(group, read_triples, {name: entry for name, entry in COLUMNS.items() if name != "event"})
     add_options(group, score_events, {"event": COLUMNS["event"]})
+    for name, metavar, text in LISTS:
+        group.add_argument(f"--{name}", nargs="+", metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def read(arguments: argparse.Namespace, path: str) -> Triples:
     """Read a file of triples, or a log, as the options say."""
-    options = {name: vars(arguments)[name] for name in (*COLUMNS, "threads") if name in arguments}
+    names = (*COLUMNS, *(name for name, *_ in LISTS), "threads")
+    options = {name: vars(arguments)[name] for name in names if name in arguments}
     if not options.get("header", True):
-        for name in ("user", "item", "score", "time", "event"):
+        for name in ("user", "item", "score", "time", "weight", "event"):
             if options.get(name, "").isdecimal():
                 options[name] = int(options[name])
-    function = score_events if "event" in options else read_triples
+    if "actions" in options:
+        options["actions"] = dict(_named(entry) for entry in options["actions"])
+    if "points" in options:
+        options["points"] = {action: _number(text) for action, text in map(_named, options["points"])}
+    log = [name for name in ("event", "actions") if name in options]
+    function = score_events if log else read_triples
     if unfit := options.keys() - inspect.signature(function).parameters:
-        raise ValueError(f"--{min(unfit)}: does not go with --event, where scores are counted")
+        reason = f"does not go with --{log[0]}, where scores are counted" if log else "wants --event or --actions, too"
+        raise ValueError(f"--{min(unfit)}: {reason}")
     return function(path, **options)
+
+
+def _named(entry: str) -> tuple[str, str]:
+    """Take NAME=VALUE apart; a name alone is also its value."""
+    name, _, value = entry.rpartition("=")
+    return name or value, value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"points: got {text!r}, expected ACTION=X with a number X") from None
 
 
 def parse_ids(texts: Sequence[str], integers: bool, name: str) -> list[Any]:

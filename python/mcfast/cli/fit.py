@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import _core, files
 from ..model import Model
 from ..model_files import KIND, load
 from ..training import fit
@@ -17,9 +17,15 @@ OPTIONS: common.Described = {
     "factors": (int, "length of the vectors, 1..1024 (default: that of --init, or 64)"),
     "epochs": (int, "passes over the data; at most as many with --validation"),
     "regularization": (float, "L2 penalty, for scores of standard deviation 1"),
+    "user_regularization": (float, "the same for factors of users alone"),
+    "item_regularization": (float, "the same for factors of items alone"),
+    "bias_regularization": (float, "the same for biases alone"),
+    "l1_regularization": (float, "L1 penalty on factors, which makes some exactly 0"),
+    "regularize": (str, "whether L2 penalties count once for each rating, or once for each row"),
+    "nonnegative": (bool, "keep factors at 0 or above"),
     "learning_rate": (float, "step of the first epoch"),
     "biases": (bool, "learn a bias for each user and item"),
-    "loss": (str, "the loss of a triple"),
+    "loss": (str, "the loss of a triple: " + ", ".join(_core.losses)),
     "patience": (int, "with --validation: stop after so many epochs without a new best"),
     "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
     "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),
@@ -32,7 +38,10 @@ EXAMPLES = """
   mcfast fit ratings.csv --out model/ --user userId --item movieId --score rating
   mcfast fit ratings.parquet --out model/ --factors 128 --epochs 30 --validation 0.05
   mcfast fit ratings.dat --out model/ --separator :: --no-header --validation held-out.dat
+  mcfast fit ratings.csv --out model/ --clip 1 5 --user-regularization 0.04 --bias-regularization 0.01
+  mcfast fit clicks.csv --out model/ --loss logistic --score clicked --weight seconds --nonnegative
   mcfast fit log.parquet --out model/ --user uid --item iid --event action
+  mcfast fit exposures.csv --out model/ --actions is_click=click is_like=like --points click=1 like=3
   mcfast fit today.csv --out model/ --init model/ --epochs 3
 
 Ctrl-C writes the model of the last whole epoch, if there is one, and exits with 130.
@@ -51,13 +60,14 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--init", metavar="DIR", help="a model to start from")
     common.add_options(parser, fit, OPTIONS)
+    add_clip(parser)
     common.add_columns(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, train, save."""
     files.check_place(Path(arguments.out), KIND)  # before the work, not after
-    options = common.given(arguments, fit)
+    options = settings(arguments)
     options["init"] = arguments.init and load(arguments.init)
     options["validation"] = arguments.validation and validation(arguments)
     start = time.perf_counter()
@@ -88,10 +98,25 @@ def run(arguments: argparse.Namespace) -> int:
     return common.INTERRUPTED if fitted.interrupted else 0
 
 
+def add_clip(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the bounds of predictions."""
+    text = "keep predictions between bounds; without numbers, those of the scores in the data"
+    parser.add_argument("--clip", nargs="*", type=float, metavar="LOW HIGH", default=argparse.SUPPRESS, help=text)
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `fit` that were given."""
+    options = common.given(arguments, fit)
+    if "clip" in options:
+        options["clip"] = tuple(options["clip"]) or True
+    return options
+
+
 def history(fitted: Model) -> str:
     """Lay out what each epoch brought."""
     validated = any(epoch["validation"] is not None for epoch in fitted.history)
-    header = ["epoch", "training loss", *(["validation RMSE"] if validated else []), "seconds"]
+    error = "validation RMSE" if "validation_rmse" in fitted.metrics else "validation loss"
+    header = ["epoch", "training loss", *([error] if validated else []), "seconds"]
     rows = [
         [
             str(epoch["number"]),

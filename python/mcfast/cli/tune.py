@@ -20,7 +20,17 @@ OPTIONS: common.Described = {
     "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),
 }
 SEARCHED = {"factors": int, "regularization": float, "learning_rate": float, "epochs": int}
-FIXED = ("biases", "loss", "seen")
+FIXED = (
+    "user_regularization",
+    "item_regularization",
+    "bias_regularization",
+    "l1_regularization",
+    "regularize",
+    "nonnegative",
+    "biases",
+    "loss",
+    "seen",
+)
 SHOWN = 10  # trials
 
 EXAMPLES = """
@@ -44,13 +54,14 @@ def register(commands: Any) -> None:
     for name, kind in SEARCHED.items():
         common.add_option(parser, name, kind, "this value, instead of searching for it")
     common.add_options(parser, training.fit, {name: fit.OPTIONS[name] for name in FIXED})
+    fit.add_clip(parser)
     common.add_columns(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, search, save."""
     files.check_place(Path(arguments.out), KIND)  # before the work, not after
-    options = common.given(arguments, training.fit) | common.given(arguments, tune)
+    options = fit.settings(arguments) | common.given(arguments, tune)
     options["validation"] = 0.05 if arguments.validation is None else fit.validation(arguments)
     start = time.perf_counter()
     triples = common.read(arguments, arguments.source)

@@ -44,8 +44,9 @@ def _merged(
     group: npt.NDArray[np.int64],
     duplicates: Duplicates,
 ) -> Triples:
-    """Give the heads the score and time of their groups: `members` are all triples of the pairs that occur again."""
-    scores, times = triples.scores.copy(), triples.times
+    """Give the heads score, weight and time of their groups: `members` are all triples of pairs that occur again."""
+    values = [values.copy() for values in (triples.scores, triples.weights) if values is not None]
+    times = triples.times
     is_latest = np.ones(len(members), bool)
     if times is not None:
         latest = np.full(len(heads), np.iinfo(np.int64).min)
@@ -56,8 +57,11 @@ def _merged(
     if duplicates == "last":
         last = np.zeros(len(heads), np.int64)
         np.maximum.at(last, group[is_latest], members[is_latest])
-        scores[heads] = scores[last]
+        for column in values:
+            column[heads] = column[last]
     else:
-        total = np.bincount(group, weights=scores[members])
-        scores[heads] = checks.floats(total / np.bincount(group) if duplicates == "mean" else total, "scores", (None,))
-    return replace(triples, scores=scores, times=times)
+        counts = np.bincount(group) if duplicates == "mean" else 1
+        for column in values:
+            column[heads] = checks.floats(np.bincount(group, weights=column[members]) / counts, "scores", (None,))
+    scores, *weights = values
+    return replace(triples, scores=scores, times=times, weights=weights[0] if weights else None)

@@ -20,6 +20,7 @@ def read_triples(
     item: Column = "item",
     score: Column | None = "score",
     time: Column | None = None,
+    weight: Column | None = None,
     separator: str | None = None,
     header: bool = True,
     duplicates: Duplicates = "last",
@@ -33,10 +34,11 @@ def read_triples(
         A path, whose suffix says the format: ``.parquet`` or ``.pq``; ``.arrow``, ``.feather`` or ``.ipc`` (Arrow IPC);
         anything else is text, plain or compressed (``.gz``, ``.bz2``, ``.zst``). Or a pandas, Polars or Arrow table, a
         NumPy array with named fields, or one of shape (n, columns).
-    user, item, score, time : str or int
-        The columns, by name or by place from 0. No others are read. ``score=None`` gives every row the score 1;
-        ``time=None``, the default, reads no times. Without names (``header=False``, a plain array) user, item and score
-        are the first three columns by default. In text a column of ids that all look like integers is one of integers.
+    user, item, score, time, weight : str or int
+        The columns, by name or by place from 0. No others are read. ``score=None`` gives every row the score 1; times
+        and weights, by which `mcfast.fit` multiplies the losses, are not read by default. Without names
+        (``header=False``, a plain array) user, item and score are the first three columns by default. In text a column
+        of ids that all look like integers is one of integers.
     separator : str, optional
         Of text: one character or several, such as ``"::"``; by default a tab for ``.tsv`` and ``.tab``, else a comma.
     header : bool, default True
@@ -60,8 +62,8 @@ def read_triples(
     TypeError
         Ids are floats or of mixed kinds; scores or times are no numbers.
     ValueError
-        A column is missing; there are no rows; an id or score is missing; a score is infinite or NaN, or no number
-        (text); a pair is repeated where `duplicates` is "error".
+        A column is missing; there are no rows; an id, score or weight is missing; a score or weight is infinite or NaN,
+        or no number (text); a weight is not above 0; a pair is repeated where `duplicates` is "error".
 
     Examples
     --------
@@ -70,12 +72,14 @@ def read_triples(
     """
     checks.flag(header, "header")
     threads = checks.thread_count(threads)
-    wanted: dict[str, Column | None] = {"users": user, "items": item, "scores": score, "times": time}
+    wanted: dict[str, Column | None] = {"users": user, "items": item, "scores": score, "times": time, "weights": weight}
     if not header or tables.is_plain_array(source):
         places: dict[Any, int] = {"user": 0, "item": 1, "score": 2}
         wanted = {role: places.get(column, column) for role, column in wanted.items()}
     chosen = {role: column for role, column in wanted.items() if column is not None}
-    given = tables.read(source, chosen, separator=separator, header=header, threads=threads)
+    given = tables.read(
+        source, chosen, numbers=("scores", "weights"), separator=separator, header=header, threads=threads
+    )
     if score is None:
         given["scores"] = np.ones(len(given["users"]), np.float32)
     return from_columns(given, {role: f"column {column!r}" for role, column in wanted.items()}, duplicates, threads)

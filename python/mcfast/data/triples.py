@@ -68,6 +68,7 @@ class Triples:
         scores: Any,
         times: Any = None,
         *,
+        weights: Any = None,
         duplicates: Duplicates = "last",
         threads: int | None = None,
     ) -> Triples:
@@ -81,10 +82,13 @@ class Triples:
             Finite numbers of any numeric dtype, of shape (n,); converted to float32.
         times : array_like, optional
             Integers, whole floats, or dates and times (then in their own unit), of shape (n,); converted to int64.
+        weights : array_like, optional
+            Finite numbers > 0, of shape (n,), by which `mcfast.fit` multiplies the losses; converted to float32.
         duplicates : {"last", "mean", "sum", "error"}, default "last"
             What becomes of a pair (user, item) that occurs more than once. "last" keeps the row with the latest time
             (the later row where times are equal or absent), for a rating given anew replaces the old one; "mean" and
-            "sum" combine the scores under the latest time; "error" raises. A pair keeps its first place.
+            "sum" combine the scores, and the weights alike, under the latest time; "error" raises. A pair keeps its
+            first place.
         threads : int, optional
             Threads to use; all that the process may use by default. The result does not depend on it.
 
@@ -98,10 +102,10 @@ class Triples:
         TypeError
             Ids of floats or of mixed kinds; scores or times that are not numbers.
         ValueError
-            No rows; lengths that differ; a missing id; a score that is missing, infinite or NaN; a repeated pair where
-            `duplicates` is "error".
+            No rows; lengths that differ; a missing id; a score that is missing, infinite or NaN; a weight that is so,
+            or not above 0; a repeated pair where `duplicates` is "error".
         """
-        given = {"users": users, "items": items, "scores": scores, "times": times}
+        given = {"users": users, "items": items, "scores": scores, "times": times, "weights": weights}
         return from_columns(given, {name: name for name in given}, duplicates, threads)
 
     @classmethod
@@ -221,9 +225,7 @@ class Triples:
             are fewer triples than rows of the input.
         """
         checked = checks.floats(weights, "weights", (len(self),), optional=True)
-        if checked is not None and not (checked > 0).all():
-            raise ValueError(message("weights", f"{checked.min():g}", "numbers > 0"))
-        return replace(self, weights=checked)
+        return replace(self, weights=None if checked is None else _positive(checked, "weights"))
 
     def concatenate(self, other: Triples) -> Triples:
         """Return these triples, then those of `other`, its new ids after the present ones; a pair of both occurs twice.
@@ -243,7 +245,7 @@ class Triples:
         )
 
     def to_arrow(self) -> pyarrow.Table:
-        """Return an Arrow table: user and item (ids), score (float32) and, if there are times, time (int64)."""
+        """Return an Arrow table: user and item (ids), score and, if there are any, weight (float32), time (int64)."""
         import pyarrow as pa
 
         def ids(vocabulary: Ids, rows: Rows) -> Any:
@@ -255,7 +257,8 @@ class Triples:
             "item": ids(self.item_ids, self.items),
             "score": pa.array(self.scores),
         }
-        return pa.table(table if self.times is None else {**table, "time": pa.array(self.times)})
+        more = {"weight": self.weights, "time": self.times}
+        return pa.table(table | {name: pa.array(values) for name, values in more.items() if values is not None})
 
     def split_random(self, fraction: float = 0.1, *, seed: int = 0) -> tuple[Triples, Triples]:
         """Return (train, test), the test part drawn at random; see `mcfast.data.splits.random`."""
@@ -273,7 +276,7 @@ class Triples:
 def from_columns(
     given: dict[str, Any], names: Mapping[str, str], duplicates: Duplicates, threads: int | None
 ) -> Triples:
-    """Make triples from the columns users, items, scores and, unless None, times.
+    """Make triples from the columns users, items, scores and, unless None, times and weights.
 
     Each column is taken out of `given` and dropped once it is converted, so that the memory of a table that only
     `given` holds is freed on the way. `names` says what to call the columns in messages.
@@ -289,11 +292,16 @@ def from_columns(
     times = given.pop("times", None)
     if times is not None:
         times = columns.times(times, names["times"])
-    arrays = {"users": users, "items": items, "scores": scores} | ({} if times is None else {"times": times})
+    weights = given.pop("weights", None)
+    if weights is not None:
+        weights = _positive(columns.scores(weights, names["weights"]), names["weights"])
+    arrays = {"users": users, "items": items, "scores": scores, "times": times, "weights": weights}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
     if len({len(array) for array in arrays.values()}) > 1:
         got = ", ".join(f"{len(array)} {name}" for name, array in arrays.items())
         raise ValueError(message(", ".join(names[name] for name in arrays), got, "as many of each"))
-    return without_duplicates(Triples(users, items, scores, times, user_ids, item_ids), duplicates, threads)
+    triples = Triples(users, items, scores, times, user_ids, item_ids, weights=weights)
+    return without_duplicates(triples, duplicates, threads)
 
 
 def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") -> Triples:
@@ -342,6 +350,12 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
     threads = checks.thread_count(threads)
     given = tables.read(data, wanted, optional=("times",), threads=threads)
     return from_columns(given, {role: f"{role} of {name}" for role in wanted}, "last", threads)
+
+
+def _positive(weights: Scores, name: str) -> Scores:
+    if not (weights > 0).all():
+        raise ValueError(message(name, f"{weights.min():g}", "numbers > 0"))
+    return weights
 
 
 def _joined_weights(*parts: Triples) -> Scores | None:
