@@ -52,7 +52,7 @@ def test_threads_and_batches_do_not_matter(monkeypatch):
     model = mcfast.fit(train, factors=4, epochs=3)
     one = mcfast.evaluate(model, test, 5, threads=1)
     assert mcfast.evaluate(model, test, 5, threads=7) == one
-    monkeypatch.setattr("mcfast.evaluation.BATCH", 7)
+    monkeypatch.setattr("mcfast.measures.BATCH", 7)
     assert mcfast.evaluate(model, test, 5) == pytest.approx(one, rel=1e-12)
 
 
@@ -104,5 +104,5 @@ def test_evaluate_refuses(options, words):
 
 
 def test_evaluate_refuses_what_is_no_model():
-    with pytest.raises(TypeError, match="model: got str, expected a Model"):
+    with pytest.raises(TypeError, match="model: got str, expected a Model or a baseline"):
         mcfast.evaluate("model", problem()[1])

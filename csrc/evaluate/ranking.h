@@ -11,21 +11,21 @@ struct Lists {
     int64_t n_users, length;
     const int64_t* relevant_indptr;  // CSR over the users; rows sorted and distinct
     const int32_t* relevant_rows;
-    const int64_t* n_relevant;  // relevant items of each user, those the model does not know included; at least 1
+    const int64_t* n_relevant;  // relevant items of each user, those the model does not know included
 };
 
-// Sums over users at one cut k; divide by the number of users.
+// The measures of one user at one cut k.
 struct Measures {
-    double recall = 0;         // hits / n_relevant
-    double capped_recall = 0;  // hits / min(k, n_relevant)
-    double precision = 0;      // hits / k
-    double ndcg = 0;           // binary gain, the ideal cut at min(k, n_relevant)
-    double map = 0;            // average precision / min(k, n_relevant)
-    double mrr = 0;            // 1 / rank of the first hit
-    double hit_rate = 0;       // 1 where there is a hit
+    double recall;         // hits / n_relevant
+    double capped_recall;  // hits / min(k, n_relevant)
+    double precision;      // hits / k
+    double ndcg;           // binary gain, the ideal cut at min(k, n_relevant)
+    double map;            // average precision / min(k, n_relevant)
+    double mrr;            // 1 / rank of the first hit
+    double hit_rate;       // 1 where there is a hit
 };
 
-// One Measures a cut, the users added in a fixed order. Cuts must rise.
-std::vector<Measures> measure(const Lists& lists, const std::vector<int64_t>& cuts, int threads);
+// Writes n_users rows of one Measures a cut, all NaN for a user without relevant items. Cuts must rise.
+void measure(const Lists& lists, const std::vector<int64_t>& cuts, Measures* out, int threads);
 
 }  // namespace mcfast::evaluate

@@ -13,6 +13,7 @@ _Doubles = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
 
 losses: dict[str, str]
+measures: tuple[str, ...]
 row_alignment: int
 
 def build_info() -> dict[str, Any]: ...
@@ -40,7 +41,7 @@ def ranking_measures(
     n_relevant: _Int64s,
     cuts: Sequence[int],
     threads: int,
-) -> list[dict[str, float]]: ...
+) -> _Doubles: ...
 def rank(
     rows: _Floats,
     offsets: _Floats | None,

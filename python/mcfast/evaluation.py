@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, checks
-from .data.triples import as_triples
-from .model import Model
-from .progress import bar
-from .ranking import BATCH
-
-POPULAR = 0.1  # share of the catalogue that counts as popular, by number of training pairs
-
-Rows = npt.NDArray[np.int32]
+from . import checks
+from .bootstrap import intervals
+from .data.ids import Ids, Rows
+from .data.triples import Triples, as_triples
+from .measures import Protocol, measure
+from .recommender import Recommender, allowed
 
 
 def evaluate(
-    model: Model,
+    model: Recommender,
     test: Any,
     k: int | Sequence[int] = 20,
     *,
     relevant: float | None = None,
     recall_denominator: str = "relevant",
     exclude_seen: bool = True,
+    candidates: Any = None,
+    buckets: int = 1,
+    confidence: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
     threads: int | None = None,
     progress: bool | None = None,
 ) -> dict[str, float]:
@@ -34,7 +36,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : Model
+    model : Model or baseline
         What is measured.
     test : Triples, tuple of arrays, (n, 3) array, table or path
         The held-out data.
@@ -46,6 +48,19 @@ def evaluate(
         What recall divides the hits of a user by: the number of relevant items, or at most k of them.
     exclude_seen : bool, default True
         Rank only items the user has not met in training. A relevant item that was met counts as missed then.
+    candidates : array_like, optional
+        Ids of the only items that are ranked and can be relevant, such as new ones; by default all.
+    buckets : int, default 1
+        With more than 1, also measure the same lists by popularity: the catalogue is cut into so many buckets with
+        about equally many training pairs each, and ``recall@k.bucket1`` counts as relevant only items of the most
+        popular bucket, and so on; unknown items are in the last.
+    confidence : float, optional
+        Such as 0.95: add ``.low`` and ``.high`` to each mean over users, the interval that holds this share of the
+        means over users drawn with replacement.
+    resamples : int, default 1000
+        How often users are drawn for that, >= 10.
+    seed : int, default 0
+        Of these draws.
     threads : int, optional
         By default all the process may use; the result does not depend on it.
     progress : bool, optional
@@ -68,18 +83,22 @@ def evaluate(
     ValueError, TypeError
         An argument is out of range, or `test` is not usable data.
     """
-    if not isinstance(model, Model):
-        raise TypeError(checks.message("model", type(model).__name__, "a Model"))
-    cuts = sorted({checks.integer(x, "k", 1) for x in (k if isinstance(k, Sequence) else [k])})
-    if not cuts:
-        raise ValueError(checks.message("k", "no number", "an integer or several"))
-    checks.choice(recall_denominator, "recall_denominator", ("relevant", "min"))
-    limit = None if relevant is None else checks.real(relevant, "relevant")
+    check_model(model)
     workers = checks.thread_count(threads)
+    protocol = Protocol(
+        checked_cuts(k),
+        checks.choice(recall_denominator, "recall_denominator", ("relevant", "min")),
+        checks.flag(exclude_seen, "exclude_seen"),
+        checks.integer(buckets, "buckets", 1, 100),
+        allowed(model.items, candidates, None, "candidates"),
+        workers,
+        progress,
+    )
+    level = None if confidence is None else checks.real(confidence, "confidence", 0, 1, above=True)
+    resamples, seed = checks.integer(resamples, "resamples", 10), checks.integer(seed, "seed", 0)
 
     data = as_triples(test, threads=workers, name="test")
-    users = model.users.rows(data.user_ids.values, "test", "skip")[data.users]
-    items = model.items.rows(data.item_ids.values, "test", "skip")[data.items]
+    users, items = rows_of(model, data)
     unknown = (users < 0) | (items < 0)
     out = {"rows": float(len(data)), "unknown_rows": float(unknown.sum())}
     if model.predicts_scores:
@@ -87,62 +106,51 @@ def evaluate(
         out["rmse"] = float(np.sqrt(np.mean(error * error)))
         out["mae"] = float(np.mean(np.abs(error)))
 
-    wanted = data.scores > 0 if limit is None else data.scores >= limit
+    wanted = relevant_rows(data, relevant)
+    if candidates is not None:
+        wanted &= (Ids(candidates).rows(data.item_ids.values, "test", "skip") >= 0)[data.items]
     out["unknown_users"] = float(len(np.unique(data.users[wanted & (users < 0)])))
     ranked = wanted & (users >= 0)
-    protocol = _Protocol(cuts, recall_denominator, checks.flag(exclude_seen, "exclude_seen"), workers, progress)
-    return out | _ranking(model, users[ranked], items[ranked], protocol)
+    found = measure(model, users[ranked], items[ranked], protocol)
+    out["users"] = float(len(found.users))
+    columns = np.column_stack(list(found.by_user.values()))
+    out |= dict(zip(found.by_user, means(columns), strict=True))
+    if level is not None:
+        for end, values in zip(("low", "high"), intervals(columns, level, resamples, seed), strict=True):
+            out |= {f"{name}.{end}": float(value) for name, value in zip(found.by_user, values, strict=True)}
+    return out | found.of_lists
 
 
-class _Protocol(NamedTuple):
-    cuts: list[int]
-    recall_denominator: str
-    exclude_seen: bool
-    threads: int
-    progress: bool | None
+def check_model(model: object) -> None:
+    """Raise unless `model` recommends."""
+    if not isinstance(model, Recommender):
+        raise TypeError(checks.message("model", type(model).__name__, "a Model or a baseline"))
 
 
-def _ranking(model: Model, users: Rows, items: Rows, protocol: _Protocol) -> dict[str, float]:
-    """Measure the ranking on relevant pairs of rows; item row -1 is one the model does not know."""
-    cuts, threads = protocol.cuts, protocol.threads
-    rows, inverse = np.unique(users, return_inverse=True)
-    places = inverse.astype(np.int32)
-    n_relevant = np.bincount(places, minlength=len(rows)).astype(np.int64)
-    known = items >= 0
-    indptr, relevant = _core.items_of_users(places[known], items[known], len(rows), threads)
+def checked_cuts(k: int | Sequence[int]) -> list[int]:
+    """Return the cuts in rising order."""
+    cuts = sorted({checks.integer(x, "k", 1) for x in (k if isinstance(k, Sequence) else [k])})
+    if not cuts:
+        raise ValueError(checks.message("k", "no number", "an integer or several"))
+    return cuts
 
-    counts = model.seen.item_counts(model.n_items)
-    popular = np.zeros(model.n_items, bool)
-    popular[np.argsort(-counts, kind="stable")[: max(1, round(POPULAR * model.n_items))]] = True
 
-    seen = model.seen if protocol.exclude_seen else None
-    sums: list[dict[str, float]] = [{} for _ in cuts]
-    recommended = np.zeros((len(cuts), model.n_items), bool)
-    popular_places, all_places = np.zeros(len(cuts)), np.zeros(len(cuts))
-    with bar(len(rows), "evaluate", show=protocol.progress, unit="user") as shown:
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, min(start + BATCH, len(rows)))
-            found, _, _ = model.ranker.search(
-                model.user_rows, rows[part], min(cuts[-1], model.n_items), seen, None, threads, progress=False
-            )
-            own = indptr[start : part.stop + 1]
-            measured = _core.ranking_measures(
-                found, own - own[0], relevant[own[0] : own[-1]], n_relevant[part], cuts, threads
-            )
-            for c, cut in enumerate(cuts):
-                for name, value in measured[c].items():
-                    sums[c][name] = sums[c].get(name, 0.0) + value
-                listed = found[:, :cut][found[:, :cut] >= 0]
-                recommended[c, listed] = True
-                popular_places[c] += popular[listed].sum()
-                all_places[c] += len(listed)
-            shown.update(part.stop - start)
+def rows_of(model: Recommender, data: Triples) -> tuple[Rows, Rows]:
+    """Return the rows of users and items in the model, -1 where it does not know them."""
+    users = model.users.rows(data.user_ids.values, "test", "skip")[data.users]
+    return users, model.items.rows(data.item_ids.values, "test", "skip")[data.items]
 
-    out = {"users": float(len(rows))}
-    recall = "recall" if protocol.recall_denominator == "relevant" else "capped_recall"
-    for c, cut in enumerate(cuts):
-        for name, source in [("recall", recall), *((m, m) for m in ("precision", "ndcg", "map", "mrr", "hit_rate"))]:
-            out[f"{name}@{cut}"] = sums[c].get(source, np.nan) / len(rows) if len(rows) else float("nan")
-        out[f"coverage@{cut}"] = float(recommended[c].mean())
-        out[f"popular_share@{cut}"] = float(popular_places[c] / all_places[c]) if all_places[c] else float("nan")
-    return out
+
+def relevant_rows(data: Triples, relevant: float | None) -> npt.NDArray[np.bool_]:
+    """Return which rows of test data are relevant."""
+    if relevant is None:
+        return data.scores > 0
+    return data.scores >= checks.real(relevant, "relevant")
+
+
+def means(columns: npt.NDArray[np.float64]) -> list[float]:
+    """Return the mean of each column over the users that have a value, NaN where none has."""
+    there = ~np.isnan(columns)
+    total = there.sum(axis=0)
+    sums = np.where(there, columns, 0.0).sum(axis=0)
+    return [float(x) for x in np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)]

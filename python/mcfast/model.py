@@ -13,7 +13,9 @@ from . import _core, checks
 from .data.ids import Ids
 from .factors import Factors, Float32
 from .folding import Folded, fold_user
-from .ranking import Neighbours, Ranker, Recommendations, answer
+from .ranking import Found, Mask, Neighbours, Ranker, Recommendations, answer
+from .recommender import Recommender
+from .seen import Seen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int32]
 
 
-class Model(Factors):
+class Model(Factors, Recommender):
     """A factor model: the score of user u and item i is estimated by ``mean + b_u + b_i + <a_u, b_i>``.
 
     That sum is the score itself, its log-odds or its logarithm: `scale` says which, and between which bounds scores
@@ -144,63 +146,13 @@ class Model(Factors):
         )
         return self.scale.scores(sums)
 
-    def recommend(
-        self,
-        users: Any,
-        k: int = 20,
-        *,
-        exclude_seen: bool = True,
-        allow: Any = None,
-        exclude: Any = None,
-        unknown: str = "raise",
-        threads: int | None = None,
-        progress: bool | None = None,
-    ) -> Recommendations:
-        """Find the k items with the largest estimated scores for each user, exactly.
-
-        Parameters
-        ----------
-        users : array_like or a single id
-            The ids of n users.
-        k : int, default 20
-            How many items; more than there are gives a short answer, padded.
-        exclude_seen : bool, default True
-            Leave out what the user has seen.
-        allow : array_like, optional
-            Ids of the only items that may be recommended. Ids the model does not know are passed over.
-        exclude : array_like, optional
-            Ids of items that may not be recommended. Ids the model does not know are passed over.
-        unknown : {"raise", "mean"}, default "raise"
-            What an unknown user does: raise, or get the items with the largest biases.
-        threads : int, optional
-            By default all the process may use.
-        progress : bool, optional
-            Show a progress bar; by default on a terminal, after two seconds.
-
-        Returns
-        -------
-        Recommendations
-            Equal scores are ordered by item row.
-
-        Raises
-        ------
-        UnknownIdError
-            A user is unknown, under ``unknown="raise"``.
-        ValueError
-            `k` is not positive, or no id of `allow` is known.
-        """
-        user_rows = self._rows(self.users, users, "users", unknown)
-        rows, scores, counts = self.ranker.search(
-            self.user_rows,
-            user_rows,
-            checks.integer(k, "k", 1),
-            self.seen if checks.flag(exclude_seen, "exclude_seen") else None,
-            self._allowed(allow, exclude),
-            checks.thread_count(threads),
-            progress,
-        )
-        offsets = _or_else(self._user_offsets(), user_rows, self.mean)
-        return answer(users, self.items, (rows, self.scale.scores(scores + offsets[:, None]), counts))
+    def rank_rows(
+        self, users: Rows, k: int, excluded: Seen | None, allow: Mask | None, threads: int, progress: bool | None
+    ) -> Found:
+        """Find the k best item rows for each user row; row -1 takes part as the mean user."""
+        rows, scores, counts = self.ranker.search(self.user_rows, users, k, excluded, allow, threads, progress)
+        offsets = _or_else(self._user_offsets(), users, self.mean)
+        return rows, self.scale.scores(scores + offsets[:, None]), counts
 
     @cached_property
     def ranker(self) -> Ranker:
@@ -300,24 +252,6 @@ class Model(Factors):
         from .model_files import save
 
         save(self, path)
-
-    def _rows(self, ids: Ids, values: Any, name: str, unknown: str) -> Rows:
-        checks.choice(unknown, "unknown", ("raise", "mean"))
-        return ids.rows(values, name, "raise" if unknown == "raise" else "skip")
-
-    def _allowed(self, allow: Any, exclude: Any) -> npt.NDArray[np.uint8] | None:
-        if allow is None and exclude is None:
-            return None
-        mask = np.full(self.n_items, allow is None, np.uint8)
-        if allow is not None:
-            rows = self.items.rows(allow, "allow", "skip")
-            if len(rows) and (rows < 0).all():
-                raise ValueError(checks.message("allow", f"{len(rows)} ids, none of them known", "ids of items"))
-            mask[rows[rows >= 0]] = 1
-        if exclude is not None:
-            rows = self.items.rows(exclude, "exclude", "skip")
-            mask[rows[rows >= 0]] = 0
-        return mask
 
     @cached_property
     def _neighbours(self) -> dict[tuple[str, str], Neighbours]:
