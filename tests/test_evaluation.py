@@ -86,6 +86,93 @@ def test_popularity_ranks_by_count_without_what_was_seen():
     assert got["popular_share@1"] == 0
 
 
+def test_only_candidates_are_ranked_and_relevant():
+    train, test = problem()
+    model = mcfast.fit(train, factors=4, epochs=3)
+    chosen = [*range(0, 60, 3), 1000]  # the last one is not known
+    got = mcfast.evaluate(model, test, [3, 10], candidates=chosen)
+    users, items, scores = test
+    wanted = (scores > 0) & np.isin(items, chosen)
+    people = np.unique(users[wanted])
+    lists = model.recommend(people, 10, allow=chosen).ids
+    expected = [
+        oracle.ranking_measures(row[row >= 0], items[wanted & (users == user)], [3, 10])
+        for row, user in zip(lists, people, strict=True)
+    ]
+    assert got["users"] == len(people)
+    for cut in (3, 10):
+        assert got[f"recall@{cut}"] == pytest.approx(np.mean([m[cut]["recall"] for m in expected]))
+    with pytest.raises(ValueError, match="candidates: got 1 ids, none of them known"):
+        mcfast.evaluate(model, test, candidates=[1000])
+
+
+def test_buckets_part_the_relevant_items_by_popularity():
+    train, test = problem()
+    model = mcfast.fit(train, factors=4, epochs=3)
+    users, items = np.r_[test[0], test[0][:1]], np.r_[test[1], 1000]  # an item that is not known
+    test = (users, items, np.r_[test[2], 1])
+    got = mcfast.evaluate(model, test, 10, buckets=3, exclude_seen=False)
+    assert mcfast.evaluate(model, test, 10, exclude_seen=False).items() <= got.items()
+
+    ids, counts = np.unique(train[1], return_counts=True)
+    order = sorted(range(len(ids)), key=lambda i: (-counts[i], model.items.rows(int(ids[i]))[0]))
+    bucket_of, before = {1000: 3}, 0
+    for i in order:
+        bucket_of[int(ids[i])] = min(3, 1 + before * 3 // 600)
+        before += counts[i]
+    shares = np.bincount([bucket_of[item] for item in train[1].tolist()])[1:]
+    assert (np.abs(shares - 200) <= counts.max()).all()
+    for bucket in (1, 2, 3):
+        recalls = []
+        for user in np.unique(users):
+            own = items[(users == user) & (test[2] > 0)].tolist()
+            if relevant := {item for item in own if bucket_of.get(item) == bucket}:
+                listed = model.recommend(int(user), 10, exclude_seen=False).ids
+                recalls.append(len(relevant & set(listed.tolist())) / len(relevant))
+        assert got[f"recall@10.bucket{bucket}"] == pytest.approx(np.mean(recalls)), bucket
+
+
+def test_intervals_are_quantiles_of_resampled_means():
+    train, test = problem()
+    model = mcfast.fit(train, factors=4, epochs=3)
+    got = mcfast.evaluate(model, test, 5, confidence=0.8, resamples=200, seed=3)
+    assert mcfast.evaluate(model, test, 5).items() <= got.items()
+    assert got == mcfast.evaluate(model, test, 5, confidence=0.8, resamples=200, seed=3, threads=2)
+    assert got != mcfast.evaluate(model, test, 5, confidence=0.8, resamples=200, seed=4)
+
+    users, items, scores = test
+    people = model.users.take(np.unique(model.users.rows(users[scores > 0])))  # in the order of rows
+    recalls = [
+        oracle.ranking_measures(model.recommend(int(u), 5).ids, items[(users == u) & (scores > 0)], [5])[5]["recall"]
+        for u in people
+    ]
+    random = np.random.default_rng(3)
+    means = [np.mean(np.take(recalls, random.integers(0, len(people), len(people)))) for _ in range(200)]
+    assert [got["recall@5.low"], got["recall@5.high"]] == pytest.approx(np.quantile(means, [0.1, 0.9]))
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    from mcfast.bootstrap import intervals
+
+    random = np.random.default_rng(0)
+    held = 0
+    for trial in range(200):
+        low, high = intervals(random.exponential(size=(80, 1)), 0.9, 200, trial)
+        held += low[0] <= 1 <= high[0]
+    assert 0.8 <= held / 200 <= 0.95
+
+
+def test_intervals_pass_over_users_without_a_value():
+    from mcfast.bootstrap import intervals
+
+    values = np.array([[1.0, np.nan, np.nan], [3.0, 2.0, np.nan]])
+    low, high = intervals(values, 0.9, 100, 0)
+    assert (low[0], high[0]) == (1, 3)
+    assert (low[1], high[1]) == (2, 2)
+    assert np.isnan([low[2], high[2]]).all()
+    assert np.isnan(intervals(np.empty((0, 2)), 0.9, 10, 0)).all()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -93,6 +180,10 @@ def test_popularity_ranks_by_count_without_what_was_seen():
         ({"k": []}, "k: got no number"),
         ({"k": "20"}, "k: got '2'"),
         ({"relevant": float("nan")}, "relevant: got nan"),
+        ({"buckets": 0}, "buckets: got 0, expected an integer in 1..100"),
+        ({"confidence": 0}, "confidence: got 0.0, expected a finite number > 0 and <= 1"),
+        ({"resamples": 1}, "resamples: got 1, expected an integer >= 10"),
+        ({"candidates": 3.5}, "candidates"),
         ({"recall_denominator": "k"}, "recall_denominator: got 'k', expected one of 'relevant', 'min'"),
     ],
 )

@@ -70,6 +70,27 @@ def test_leave_last(pairs, n, data):
     assert test.scores.tolist() == sorted(expected)
 
 
+@pytest.mark.parametrize("side", ["users", "items"])
+@given(pairs=PAIRS, fraction=st.floats(0, 1), seed=st.integers(0, 3))
+def test_cold(side, pairs, fraction, seed):
+    whole = timed(pairs)
+    train, test = getattr(whole, f"split_cold_{side}")(fraction, seed=seed)
+    check_partition(whole, train, test)
+    warm, cold = (set(getattr(part, side).tolist()) for part in (train, test))
+    assert not warm & cold
+    assert len(cold) == round(fraction * len(warm | cold))
+    for part in (train, test):
+        assert (np.diff(part.scores) > 0).all()
+    assert getattr(whole, f"split_cold_{side}")(fraction, seed=seed)[1].scores.tolist() == test.scores.tolist()
+
+
+def test_the_seed_draws_the_cold_items():
+    whole = timed([(0, item) for item in range(30)])
+    drawn = {tuple(whole.split_cold_items(seed=seed)[1].items) for seed in range(5)}
+    assert len(drawn) == 5
+    assert {len(items) for items in drawn} == {6}
+
+
 def test_defaults_are_a_tenth_and_one():
     whole = timed([(0, item) for item in range(30)], range(30))
     assert len(whole.split_random()[1]) == len(whole.split_temporal()[1]) == 3
@@ -82,6 +103,8 @@ def test_defaults_are_a_tenth_and_one():
         (lambda t: t.split_random(1.5), ValueError, "fraction: got 1.5"),
         (lambda t: t.split_random(-0.1), ValueError, "fraction: got -0.1"),
         (lambda t: t.split_random(True), TypeError, "fraction: got True"),
+        (lambda t: t.split_cold_items(1.5), ValueError, "fraction: got 1.5"),
+        (lambda t: t.split_cold_users(seed=-1), ValueError, "seed: got -1"),
         (lambda t: t.split_random(seed=-1), ValueError, "seed: got -1"),
         (lambda t: t.split_temporal(0.1), ValueError, "triples: got triples without times"),
         (lambda t: t.split_temporal(after=3), ValueError, "triples: got triples without times"),

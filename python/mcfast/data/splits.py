@@ -10,6 +10,7 @@ from .. import checks
 from ..checks import message
 
 if TYPE_CHECKING:
+    from .ids import Rows
     from .triples import Times, Triples
 
 
@@ -99,6 +100,39 @@ def leave_last(triples: Triples, n: int = 1) -> tuple[Triples, Triples]:
     from_end = ends - np.arange(len(triples))  # 1 for the last triple of a user
     is_test = np.zeros(len(triples), bool)
     is_test[order] = (from_end <= n) & (counts[triples.users[order]] > n)
+    return triples.select(~is_test), triples.select(is_test)
+
+
+def cold_items(triples: Triples, fraction: float = 0.2, *, seed: int = 0) -> tuple[Triples, Triples]:
+    """Hold out items whole: the test part has every triple of the items drawn, the training part none.
+
+    Parameters
+    ----------
+    triples : Triples
+        What to cut.
+    fraction : float, default 0.2
+        The share, in 0..1, of the items that have a triple; rounded to whole items.
+    seed : int, default 0
+        Of the draw.
+
+    Returns
+    -------
+    train, test : Triples
+        Each in the order of the input. Rank the cold items alone with ``evaluate(..., candidates=...)``.
+    """
+    return _held_out(triples, triples.items, fraction, seed)
+
+
+def cold_users(triples: Triples, fraction: float = 0.2, *, seed: int = 0) -> tuple[Triples, Triples]:
+    """Hold out users whole: as `cold_items`, with users."""
+    return _held_out(triples, triples.users, fraction, seed)
+
+
+def _held_out(triples: Triples, rows: Rows, fraction: float, seed: int) -> tuple[Triples, Triples]:
+    there = np.unique(rows)
+    order = np.random.default_rng(checks.integer(seed, "seed", 0)).permutation(len(there))
+    drawn = there[order[: round(len(there) * checks.real(fraction, "fraction", 0, 1))]]
+    is_test = np.isin(rows, drawn)
     return triples.select(~is_test), triples.select(is_test)
 
 

@@ -272,6 +272,14 @@ class Triples:
         """Return (train, test), the test part being each user's last `n`; see `mcfast.data.splits.leave_last`."""
         return splits.leave_last(self, n)
 
+    def split_cold_items(self, fraction: float = 0.2, *, seed: int = 0) -> tuple[Triples, Triples]:
+        """Return (train, test), some items being held out whole; see `mcfast.data.splits.cold_items`."""
+        return splits.cold_items(self, fraction, seed=seed)
+
+    def split_cold_users(self, fraction: float = 0.2, *, seed: int = 0) -> tuple[Triples, Triples]:
+        """Return (train, test), some users being held out whole; see `mcfast.data.splits.cold_users`."""
+        return splits.cold_users(self, fraction, seed=seed)
+
 
 def from_columns(
     given: dict[str, Any], names: Mapping[str, str], duplicates: Duplicates, threads: int | None
