@@ -195,3 +195,30 @@ def ranking_measures(ranked, relevant, cuts):
             "hit_rate": float(any(hits)),
         }
     return measures
+
+
+# --- baselines ----------------------------------------------------------------------------------------------------
+
+
+def ease(likes, regularization):
+    """The matrix B of EASE out of a dense 0/1 matrix of likes (users, items)."""
+    inverse = np.linalg.inv(likes.T @ likes + regularization * np.eye(likes.shape[1]))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def item_knn(likes, neighbours, shrinkage, weighting):
+    """The similarities of items, in each row those of its neighbours, out of a dense 0/1 matrix of likes."""
+    n_items = likes.shape[1]
+    idf = np.log(n_items / np.maximum(likes.sum(1), 1)) ** 2
+    weights = idf if weighting == "idf" else np.ones(len(likes))
+    common = (likes.T * weights) @ likes
+    lengths = np.sqrt(np.diag(common))
+    out = np.zeros((n_items, n_items))
+    for i in range(n_items):
+        scale = lengths[i] * lengths + shrinkage
+        similar = [common[i, j] / scale[j] if j != i and scale[j] > 0 else 0.0 for j in range(n_items)]
+        for j in sorted(range(n_items), key=lambda j: (-np.float32(similar[j]), j))[:neighbours]:
+            out[i, j] = similar[j]
+    return out

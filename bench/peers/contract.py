@@ -4,8 +4,9 @@ A file `with_NAME.py` has ``PACKAGES`` (what its environment needs; None where i
 ("rmse" or "recall@20"), ``CONTENDERS`` (name -> problem -> settings, one of them a list: how far training goes), and
 ``fit(train, settings, threads) -> Answer``, which is what is timed.
 
-``python contract.py MODULE FOLDER SETTINGS THREADS`` fits once, and prints seconds and the measure as JSON. FOLDER
-holds the problem, SETTINGS are JSON. It needs NumPy, and what the peer needs.
+``python contract.py MODULE FOLDER SETTINGS THREADS`` fits once, and prints seconds and the measure as JSON; with
+``full`` as a fifth argument, Recall@20 and NDCG@20 over every user. FOLDER holds the problem, SETTINGS are JSON. It
+needs NumPy, and what the peer needs.
 """
 
 from __future__ import annotations
@@ -72,14 +73,36 @@ def recall(recommend: Callable[[np.ndarray, int], np.ndarray], test: Part) -> fl
     return float(np.mean(shares))
 
 
+def full_ranking(recommend: Callable[[np.ndarray, int], np.ndarray], test: Part) -> dict[str, float]:
+    """Return recall and NDCG at K, means over every user with a liked test item."""
+    liked = test.scores >= POSITIVE
+    people, items = test.users[liked].astype(np.int64), test.items[liked].astype(np.int64)
+    n_items = int(items.max()) + 1
+    pairs = np.sort(people * n_items + items)
+    users, counts = np.unique(people, return_counts=True)
+    discounts = 1 / np.log2(np.arange(K) + 2)
+    recalls, gains = [], []
+    for start in range(0, len(users), 1024):
+        some, relevant = users[start : start + 1024], counts[start : start + 1024]
+        listed = np.asarray(recommend(some, K), np.int64)
+        asked = np.where(listed < n_items, some[:, None] * n_items + listed, -1)
+        hits = pairs[np.minimum(np.searchsorted(pairs, asked), len(pairs) - 1)] == asked
+        recalls.append(hits.sum(axis=1) / relevant)
+        gains.append(hits @ discounts / np.cumsum(discounts)[np.minimum(relevant, K) - 1])
+    return {f"recall@{K}": float(np.concatenate(recalls).mean()), f"ndcg@{K}": float(np.concatenate(gains).mean())}
+
+
 def main() -> None:
     """Fit one peer once."""
-    name, folder, settings, threads = sys.argv[1:]
+    name, folder, settings, threads, *full = sys.argv[1:]
     peer = importlib.import_module(Path(name).stem)
     train, test = load(Path(folder))
     start = time.perf_counter()
     answer = peer.fit(train, json.loads(settings), int(threads))
     seconds = time.perf_counter() - start
+    if full:
+        print(json.dumps({"seconds": seconds, **full_ranking(answer.recommend, test)}))
+        return
     value = rmse(answer.predict(test.users, test.items), test) if answer.predict else recall(answer.recommend, test)
     print(json.dumps({"seconds": seconds if answer.seconds is None else answer.seconds, "value": value}))
 

@@ -14,6 +14,14 @@ CONTENDERS = {
         "ml-100k": {"no_components": 64, "learning_rate": 0.03, "epochs": [20, 40]},
     }
 }
+GRIDS = {
+    "LightFM WARP": {
+        "no_components": [64],
+        "learning_rate": [0.03, 0.05],
+        "item_alpha": [0.0, 1e-6],
+        "epochs": [20, 40],
+    }
+}
 
 
 def fit(train: Part, settings: dict, threads: int) -> Answer:
@@ -24,10 +32,10 @@ def fit(train: Part, settings: dict, threads: int) -> Answer:
     liked = train.scores >= POSITIVE
     ones = np.ones(liked.sum(), np.float32)
     matrix = coo_matrix((ones, (train.users[liked], train.items[liked])), shape)
-    model = LightFM(
-        no_components=settings["no_components"], learning_rate=settings["learning_rate"], loss="warp", random_state=0
-    )
-    model.fit(matrix, epochs=settings["epochs"], num_threads=threads)
+    options = dict(settings)
+    epochs = options.pop("epochs")
+    model = LightFM(loss="warp", random_state=0, **options)
+    model.fit(matrix, epochs=epochs, num_threads=threads)
 
     def recommend(users: np.ndarray, k: int) -> np.ndarray:
         item_biases, items = model.get_item_representations()
@@ -36,6 +44,7 @@ def fit(train: Part, settings: dict, threads: int) -> Answer:
         place[users] = np.arange(len(users))
         known = place[train.users] >= 0
         scores[place[train.users[known]], train.items[known]] = -np.inf
-        return np.argsort(-scores, axis=1)[:, :k]
+        best = np.argpartition(-scores, k, axis=1)[:, :k]
+        return np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1), axis=1)
 
     return Answer(recommend=recommend)

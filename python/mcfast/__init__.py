@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import datasets, recall, store
 from ._core import build_info
-from .baselines import popularity
+from .baselines import ease, item_knn, popularity
 from .data.events import score_events
 from .data.ids import Ids
 from .data.readers import read_triples
@@ -52,8 +52,10 @@ __all__ = [
     "VersionInfo",
     "build_info",
     "datasets",
+    "ease",
     "evaluate",
     "fit",
+    "item_knn",
     "load",
     "open",
     "popularity",

@@ -1,4 +1,4 @@
-"""Models that need no training, to see what training is worth."""
+"""The most popular items, for everybody."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
-from .data.triples import as_triples
-from .factors import padded
-from .model import Model
-from .seen import Seen
+from .. import checks
+from ..data.triples import as_triples
+from ..factors import padded
+from ..model import Model
+from ..seen import Seen
 
 
 def popularity(triples: Any, *, threads: int | None = None) -> Model:
