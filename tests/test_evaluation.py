@@ -173,6 +173,51 @@ def test_intervals_pass_over_users_without_a_value():
     assert np.isnan(intervals(np.empty((0, 2)), 0.9, 10, 0)).all()
 
 
+def sampled_problem():
+    """Everybody has met item 0 and is tested on item 1 and on an unknown one; the scores of items fall by row."""
+    model = mcfast.Model.from_factors(np.ones((500, 1)), -np.arange(5.0)[:, None], seen=(np.arange(500), [0] * 500))
+    return model, (np.repeat(np.arange(500), 2), np.tile([1, 99], 500), np.ones(1000))
+
+
+def test_sampled_ranks_among_what_was_not_met():
+    model, test = sampled_problem()
+    got = mcfast.evaluate_sampled(model, test, [1, 2], negatives=7)
+    assert got == {
+        "rows": 500,
+        "left_out": 500,
+        "sampled7_hit_rate@1": 1,
+        "sampled7_ndcg@1": 1,
+        "sampled7_hit_rate@2": 1,
+        "sampled7_ndcg@2": 1,
+    }
+
+
+def test_sampled_is_what_chance_gives():
+    model, _ = sampled_problem()
+    test = (np.arange(500), [3] * 500, np.ones(500))  # items 1, 2, 4 are drawn; 1 and 2 are better
+    got = mcfast.evaluate_sampled(model, test, [1, 2, 3], negatives=2)
+    assert got["sampled2_hit_rate@1"] == pytest.approx(1 / 9, abs=0.05)
+    assert got["sampled2_hit_rate@2"] == pytest.approx(5 / 9, abs=0.07)
+    assert got["sampled2_hit_rate@3"] == 1
+    gains = np.array([1 / 9, 4 / 9, 4 / 9]) / np.log2([2, 3, 4])
+    assert got["sampled2_ndcg@3"] == pytest.approx(gains.sum(), abs=0.03)
+    assert mcfast.evaluate_sampled(model, test, [1, 2, 3], negatives=2, threads=2) == got
+    assert mcfast.evaluate_sampled(model, test, [1, 2, 3], negatives=2, seed=1) != got
+
+
+def test_sampled_counts_equal_scores_as_better():
+    model = mcfast.Model.from_factors(np.ones((3, 1)), np.ones((9, 1)))
+    got = mcfast.evaluate_sampled(model, ([0, 1, 2], [0, 1, 2], [1, 1, 1]), 5, negatives=5)
+    assert got["sampled5_hit_rate@5"] == 0
+
+
+def test_sampled_leaves_out_who_has_met_everything():
+    model = mcfast.Model.from_factors(np.ones((2, 1)), np.ones((2, 1)), seen=([0, 0], [0, 1]))
+    got = mcfast.evaluate_sampled(model, ([0, 1], [0, 1], [1, 1]))
+    assert (got["rows"], got["left_out"]) == (1, 1)
+    assert np.isnan(mcfast.evaluate_sampled(model, ([0], [0], [1]))["sampled100_ndcg@10"])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -15,8 +15,8 @@ CSRC, PACKAGE = ROOT / "csrc", ROOT / "python" / "mcfast"
 
 BASIS = {"kernels", "parallel", "memory", "philox"}
 CPP_MAY_USE = {
-    "bind": {"train", "recall", "data", "evaluate"} | BASIS,
-    **dict.fromkeys(("train", "recall", "data", "evaluate"), BASIS),
+    "bind": {"train", "recall", "data", "evaluate", "compose"} | BASIS,
+    **dict.fromkeys(("train", "recall", "data", "evaluate", "compose"), BASIS),
     **{layer: set() for layer in BASIS},
 }
 SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in (".cpp", ".h"))
@@ -71,6 +71,7 @@ LAYERS = {
             "epochs",
             "evaluation",
             "measures",
+            "sampled",
             "bootstrap",
             "tuning",
             "halving",

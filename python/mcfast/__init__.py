@@ -24,6 +24,7 @@ from .folding import Folded
 from .model import Model
 from .model_files import load
 from .ranking import Recommendations
+from .sampled import evaluate_sampled
 from .snapshot import Recalled, RecalledMany, Recaller, VersionInfo, open, prune, publish, rollback, versions
 from .training import fit
 from .tuning import Trial, Tuning, tune
@@ -54,6 +55,7 @@ __all__ = [
     "datasets",
     "ease",
     "evaluate",
+    "evaluate_sampled",
     "fit",
     "item_knn",
     "load",
