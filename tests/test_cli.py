@@ -154,6 +154,15 @@ def test_evaluate_is_the_function_evaluate(run, folder):
     assert json.loads(out) == expected
 
 
+def test_evaluate_prints_intervals_and_buckets_as_columns(run):
+    code, out, _ = run("evaluate", "model", "test.csv", *COLUMNS, "-k", "3", "--buckets", "2", "--confidence", "0.9")
+    assert code == 0
+    header = ["@3", "@3.low", "@3.high", *(f"@3.bucket{b}{end}" for b in (1, 2) for end in ("", ".low", ".high"))]
+    lines = [line.split() for line in out.split("\n\n")[1].splitlines()]
+    assert lines[0] == header
+    assert {line[0]: len(line) - 1 for line in lines[1:]}.items() >= {"recall": 9, "ndcg": 9, "coverage": 1}.items()
+
+
 def test_evaluate_prints_a_column_for_each_cut(run):
     code, out, _ = run("evaluate", "model", "test.csv", *COLUMNS, "-k", "2", "5")
     lines = [line.split() for line in out.splitlines()]

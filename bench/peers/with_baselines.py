@@ -14,8 +14,8 @@ GRIDS = {
     "most popular": {"baseline": ["popularity"]},
     "item-kNN": {
         "baseline": ["item_knn"],
-        "neighbours": [50, 200, 1000],
-        "shrinkage": [0.0, 10.0, 50.0],
+        "neighbours": [50, 200, 800],
+        "shrinkage": [0.0, 10.0],
         "weighting": ["none", "idf"],
     },
     "EASE": {"baseline": ["ease"], "regularization": [100.0, 300.0, 1000.0]},

@@ -17,16 +17,16 @@ CONTENDERS = {
 GRIDS = {
     "implicit ALS": {
         "factors": [64],
-        "regularization": [1.0, 10.0, 30.0],
-        "alpha": [5.0, 20.0, 80.0],
+        "regularization": [1.0, 10.0, 100.0],
+        "alpha": [20.0, 80.0, 320.0],
         "iterations": [15],
     },
     "implicit BPR": {
         "bpr": [True],
         "factors": [64],
-        "learning_rate": [0.02, 0.05, 0.1],
-        "regularization": [0.003, 0.01, 0.03],
-        "iterations": [100],
+        "learning_rate": [0.05, 0.1],
+        "regularization": [0.001, 0.003],
+        "iterations": [100, 200],
     },
 }
 

@@ -18,7 +18,6 @@ GRIDS = {
     "LightFM WARP": {
         "no_components": [64],
         "learning_rate": [0.03, 0.05],
-        "item_alpha": [0.0, 1e-6],
         "epochs": [20, 40],
     }
 }

@@ -114,10 +114,11 @@ def evaluate(
     found = measure(model, users[ranked], items[ranked], protocol)
     out["users"] = float(len(found.users))
     columns = np.column_stack(list(found.by_user.values()))
-    out |= dict(zip(found.by_user, means(columns), strict=True))
-    if level is not None:
-        for end, values in zip(("low", "high"), intervals(columns, level, resamples, seed), strict=True):
-            out |= {f"{name}.{end}": float(value) for name, value in zip(found.by_user, values, strict=True)}
+    ends = None if level is None else intervals(columns, level, resamples, seed)
+    for place, (name, mean) in enumerate(zip(found.by_user, means(columns), strict=True)):
+        out[name] = mean
+        if ends is not None:
+            out |= {f"{name}.low": float(ends[0, place]), f"{name}.high": float(ends[1, place])}
     return out | found.of_lists
 
 

@@ -17,6 +17,10 @@ OPTIONS: common.Described = {
         "what recall divides hits by: relevant (how many there are), or min (at most k of them)",
     ),
     "exclude_seen": (bool, "rank only what the user has not met in training"),
+    "buckets": (int, "also measure by popularity, in so many buckets with equally many training pairs"),
+    "confidence": (float, "such as 0.95: add an interval to each mean over users"),
+    "resamples": (int, "how often users are drawn for that"),
+    "seed": (int, "of these draws"),
     "threads": (int, common.THREADS),
     "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),
 }
@@ -25,6 +29,7 @@ EXAMPLES = """
   mcfast evaluate model/ test.csv
   mcfast evaluate model/ test.csv -k 10 20 --relevant 4 --user userId --item movieId --score rating
   mcfast evaluate model/ test.parquet --json
+  mcfast evaluate model/ test.csv --buckets 3 --confidence 0.95
 """
 
 
@@ -57,5 +62,6 @@ def layout(measures: Mapping[str, float]) -> str:
     names, cuts = (
         list(dict.fromkeys(part)) for part in zip(*(n.split("@") for n in measures if "@" in n), strict=True)
     )
-    rows = [[name, *(f"{measures[f'{name}@{cut}']:.4f}" for cut in cuts)] for name in names]
+    columns = [[f"{measures[at]:.4f}" if (at := f"{name}@{cut}") in measures else "" for cut in cuts] for name in names]
+    rows = [[name, *column] for name, column in zip(names, columns, strict=True)]
     return common.listing(single) + "\n\n" + common.table(["", *(f"@{cut}" for cut in cuts)], rows)
