@@ -136,6 +136,18 @@ def test_wrong_arguments(make, words):
         make(problem()[2])
 
 
+def test_popularity_of_attributes():
+    items = {"id": ["a", "b", "c", "new", "other"], "tag": [["x"], ["x", "y"], ["y"], ["x", "z"], ["z"]]}
+    met = ["a", "a", "a", "b", "b", "c", "new", "other"]
+    triples = mcfast.Triples.from_arrays([1, 2, 3, 1, 2, 1, 1, 1], met, [1] * 8)
+    train = triples.select(slice(0, 6))  # likes: a 3, b 2, c 1
+    train.scores[4] = 0  # b 1
+    model = mcfast.popularity(train, item_features=items)
+    # x: (3 + 1) / 2 a training item, y: (1 + 1) / 2, z: none
+    assert model.item_biases.tolist() == [2, 1.5, 1, 1, 0]
+    assert model.recommend(3, 5).ids.tolist() == ["b", "c", "new", "other", None]
+
+
 # --- what they are made of ----------------------------------------------------------------------------------------
 
 
