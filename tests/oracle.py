@@ -222,3 +222,19 @@ def item_knn(likes, neighbours, shrinkage, weighting):
         for j in sorted(range(n_items), key=lambda j: (-np.float32(similar[j]), j))[:neighbours]:
             out[i, j] = similar[j]
     return out
+
+
+# --- composed rows ------------------------------------------------------------------------------------------------
+
+
+def compose(indptr, parameters, coefficients, default_id, table, rows, dropped, unit):
+    """Rows as sums of parameter rows, the first term of each being its id, which the default id replaces if dropped."""
+    out = np.zeros((len(rows), table.shape[1]))
+    for i, row in enumerate(rows):
+        for t in range(indptr[row], indptr[row + 1]):
+            replaced = dropped is not None and dropped[i] and t == indptr[row]
+            out[i] += float(coefficients[t]) * table[default_id if replaced else parameters[t]]
+        length = np.sqrt((out[i] ** 2).sum())
+        if unit and length > 0:
+            out[i] /= length
+    return out

@@ -25,7 +25,7 @@ GRIDS = {
         "bpr": [True],
         "factors": [64],
         "learning_rate": [0.05, 0.1],
-        "regularization": [0.001, 0.003],
+        "regularization": [0.001],
         "iterations": [100, 200],
     },
 }

@@ -19,6 +19,7 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
 void register_build(py::module_& m);
+void register_compose(py::module_& m);
 void register_data(py::module_& m);
 void register_evaluate(py::module_& m);
 void register_recall(py::module_& m);

@@ -137,6 +137,30 @@ struct SgdTable {
     double (*loss)(Loss, const float* scores, const float* predictions, int64_t n);
 };
 
+// sums.cpp: weighted sums of rows of a table
+
+// Row i of n has the terms starts[i] .. starts[i + 1]; each has a row of the table and a coefficient.
+struct Sums {
+    int64_t n, width;  // padded factors
+    const int64_t* starts;
+    const int32_t* rows;
+    const float* coefficients;
+};
+
+// Tables and blocks are 64-byte aligned, `width` numbers a row.
+template <class T>
+struct SumsOf {
+    // block[i] = the sum of coefficient * table[row]
+    void (*gather)(const Sums&, const T* table, T* block);
+    // table[row] += coefficient * block[i], in the order of terms
+    void (*scatter)(const Sums&, const T* block, T* table);
+};
+
+struct SumsTable {
+    SumsOf<float> singles;
+    SumsOf<double> doubles;
+};
+
 // dispatch.cpp
 
 struct Set {
@@ -144,6 +168,7 @@ struct Set {
     const ScoreTable* score;
     const ScanTable* scan;
     const SgdTable* sgd;
+    const SumsTable* sums;
     bool (*supported)();
 };
 

@@ -34,6 +34,50 @@ def predict_pairs(
 def predict_block(
     user_factors: _Floats, item_factors: _Floats, user_offsets: _Doubles, item_offsets: _Floats, threads: int
 ) -> _Floats: ...
+def compose_rows(
+    indptr: _Int64s,
+    parameters: _Int32s,
+    coefficients: _Floats,
+    default_id: int,
+    table: _Floats,
+    rows: _Int32s,
+    dropped: _Bytes | None,
+    unit: bool,
+    threads: int,
+) -> _Floats: ...
+def compose_gradients(
+    indptr: _Int64s,
+    parameters: _Int32s,
+    coefficients: _Floats,
+    default_id: int,
+    table: _Floats,
+    rows: _Int32s,
+    dropped: _Bytes | None,
+    unit: bool,
+    d_block: _Floats,
+) -> tuple[_Int32s, _Floats]: ...
+def compose_rows_f64(
+    indptr: _Int64s,
+    parameters: _Int32s,
+    coefficients: _Floats,
+    default_id: int,
+    table: _Doubles,
+    rows: _Int32s,
+    dropped: _Bytes | None,
+    unit: bool,
+    threads: int,
+) -> _Doubles: ...
+def compose_gradients_f64(
+    indptr: _Int64s,
+    parameters: _Int32s,
+    coefficients: _Floats,
+    default_id: int,
+    table: _Doubles,
+    rows: _Int32s,
+    dropped: _Bytes | None,
+    unit: bool,
+    d_block: _Doubles,
+) -> tuple[_Int32s, _Doubles]: ...
 def ranking_measures(
     ranked: _Int64s,
     relevant_indptr: _Int64s,

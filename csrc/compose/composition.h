@@ -1,0 +1,70 @@
+// Rows that are sums of parameter rows: of an id, of the values of attributes, of the weights of numbers.
+//
+// One table of parameters holds all of a side: a row an id, then the default id, then a row a value of an attribute,
+// then a row a numeric attribute. Row r of the side is x_r = sum of coefficient * parameter over its terms, the id
+// first (coefficient 1), then the values (shares that add up to 1: their mean), then the numbers (themselves); and
+// x / |x| where rows are to be of unit length. Where the id is dropped, the default id stands in its place, which also
+// serves rows that have no id of their own.
+//
+// Training composes the rows of a tile once, and takes the gradients of what it composed back to the parameters:
+//
+//     composition.lay(rows, dropped, n);             // the terms of the rows, and which parameters they touch
+//     composition.compose(parameters, block);        // block: n x width
+//     ... d_block, the gradient of the loss by block ...
+//     composition.backward(block, d_block);          // d_block is overwritten where rows are of unit length
+//     for (int64_t i = 0; i < composition.touched(); ++i)
+//         ... composition.parameter(i), composition.gradient(i) ...
+//
+// Gradients are added in the order of rows and terms, parameters come in the order in which they are first touched:
+// the same whoever computes the tile. They stay until the next lay(). A Composition is for one thread at a time; those
+// of several tiles share the terms.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "memory.h"
+
+namespace mcfast::compose {
+
+// The terms of all rows of a side, as in CSR. The first term of a row is its id.
+struct Terms {
+    const int64_t* indptr;
+    const int32_t* parameters;
+    const float* coefficients;
+    int32_t n_parameters;
+    int32_t default_id;  // the parameter that stands in for a dropped id
+};
+
+template <class T>
+class Composition {
+public:
+    Composition(const Terms& terms, int64_t width, bool unit);
+
+    // `dropped`: 1 where the default id takes the place of the row's own; null: nowhere.
+    void lay(const int32_t* rows, const uint8_t* dropped, int64_t n);
+    void compose(const T* parameters, T* block);
+    void backward(const T* block, T* d_block);
+
+    int64_t touched() const { return static_cast<int64_t>(touched_.size()); }
+    int32_t parameter(int64_t i) const { return touched_[static_cast<size_t>(i)]; }
+    const T* gradient(int64_t i) const { return gradients_.data() + i * width_; }
+
+private:
+    Terms terms_;
+    int64_t width_;
+    bool unit_;
+    int64_t n_ = 0;
+    std::vector<int64_t> starts_;               // of the rows laid
+    std::vector<int32_t> parameters_, places_;  // of their terms; places among those touched
+    std::vector<float> coefficients_;
+    std::vector<int32_t> touched_, place_of_;  // place_of_ a parameter, -1 while it is not touched
+    std::vector<T> lengths_;                   // |x| of the rows composed
+    Buffer<T> gradients_;
+    int64_t room_ = 0;  // rows that gradients_ holds
+};
+
+extern template class Composition<float>;
+extern template class Composition<double>;
+
+}  // namespace mcfast::compose
