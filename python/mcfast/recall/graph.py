@@ -10,44 +10,38 @@ from typing import Any
 import numpy as np
 
 from ..errors import CorruptError
-from .items import Float32, Items
+from .approximate import Setting
+from .forms import Form
+from .items import Float32
 from .protocol import Int64
 
 
 class Graph:
-    """Vectors of items in one of two forms, and `ef`, the number of candidates that a search keeps.
+    """Items in one of the forms, and `ef`, the number of candidates that a search keeps."""
 
-    "raw" is the metric's own space; an offset becomes a column, which queries meet with a 1. "reduced" turns the
-    largest inner product into the smallest distance, by a column that brings all items to one length (Bachrach et al.
-    2014; Neyshabur and Srebro 2015).
-    """
-
-    def __init__(self, items: Items, form: str) -> None:
+    def __init__(self, form: Form) -> None:
         import hnswlib
 
-        self.items = items
-        self.ef = 0
-        self._reduced = form == "reduced"
-        self._columns = items.dimension + (items.offsets is not None) + self._reduced
-        space = "l2" if self._reduced or items.metric == "l2" else "ip"
-        self._index: Any = hnswlib.Index(space, self._columns)
+        self.form = form
+        self._ef = 0
+        self._index: Any = hnswlib.Index(form.space, form.columns)
 
     @classmethod
-    def empty(cls, items: Items, form: str, *, M: int, ef_construction: int, seed: int) -> Graph:
+    def empty(cls, form: Form, *, M: int, ef_construction: int, seed: int) -> Graph:
         """Return a graph with room for all items."""
-        graph = cls(items, form)
-        graph._index.init_index(items.size, M=M, ef_construction=ef_construction, random_seed=seed)
+        graph = cls(form)
+        graph._index.init_index(form.items.size, M=M, ef_construction=ef_construction, random_seed=seed)
         return graph
 
     @classmethod
-    def load(cls, items: Items, form: str, ef: int, file: Path) -> Graph:
+    def load(cls, form: Form, ef: int, file: Path) -> Graph:
         """Return the graph that `save` wrote to a file."""
-        graph = cls(items, form)
+        graph = cls(form)
         try:
-            graph._index.load_index(str(file), max_elements=items.size)
+            graph._index.load_index(str(file), max_elements=form.items.size)
         except RuntimeError as error:
             raise CorruptError(f"{file}: {error}") from None
-        graph.set_ef(ef)
+        graph.set({"ef": ef})
         return graph
 
     @property
@@ -55,23 +49,14 @@ class Graph:
         """Bytes in memory, about."""
         return int(self._index.index_file_size())
 
-    def set_ef(self, ef: int) -> None:
-        """Set `ef`; a search for more rows than that keeps as many as it is asked for."""
-        self.ef = ef
-        self._index.set_ef(ef)
+    def set(self, setting: Setting) -> None:
+        """Set `ef`."""
+        self._ef = setting["ef"]
+        self._index.set_ef(self._ef)
 
-    def vectors(self) -> Float32:
-        """Return the items as the graph has them."""
-        items = self.items
-        vectors = np.zeros((items.size, self._columns), np.float32)
-        vectors[:, : items.dimension] = items.rows[:, : items.dimension]
-        squares = np.einsum("nk,nk->n", items.rows, items.rows, dtype=np.float64)
-        if items.offsets is not None:
-            vectors[:, items.dimension] = items.offsets
-            squares += np.square(items.offsets, dtype=np.float64)
-        if self._reduced:
-            vectors[:, -1] = np.sqrt(squares.max() - squares)
-        return vectors
+    def least(self, k: int) -> int:
+        """Return how many candidates to ask for: all that a search keeps, at no cost."""
+        return max(k, self._ef)
 
     def insert(self, vectors: Float32, first: int) -> None:
         """Insert vectors as the rows from `first` on, in one thread: the order of insertion makes the graph."""
@@ -79,11 +64,7 @@ class Graph:
 
     def nearest(self, queries: Float32, k: int, threads: int) -> Int64:
         """Return about the k nearest rows of each prepared query, in any order; all -1 where the graph finds fewer."""
-        vectors = np.zeros((len(queries), self._columns), np.float32)
-        vectors[:, : self.items.dimension] = queries[:, : self.items.dimension]
-        if self.items.offsets is not None:
-            vectors[:, self.items.dimension] = 1
-        return self._nearest(vectors, k, threads)
+        return self._nearest(self.form.queries(queries), k, threads)
 
     def _nearest(self, vectors: Float32, k: int, threads: int) -> Int64:
         try:
