@@ -1,6 +1,6 @@
 """Recall against queries a second, of every index and of faiss where it is importable.
 
-python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--backends exact,hnswlib,faiss]
+python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--backends exact,hnswlib,faiss-flat]
 
 One thread. Every answer is checked before anything is timed: the exact indexes against NumPy in float64, the others by
 their recall. Contenders take turns, round after round; the medians count. For a fair hnswlib, install it built for this
@@ -29,7 +29,7 @@ def contenders(backends: list[str], items: np.ndarray, held_out: np.ndarray, tar
     made: dict[str, Search] = {}
     for backend in backends:
         start = time.perf_counter()
-        if backend == "faiss":
+        if backend == "faiss-flat":
             made |= faiss_flat(items)
         elif backend == "faiss-ivf":
             made |= faiss_regions(items)
@@ -38,7 +38,7 @@ def contenders(backends: list[str], items: np.ndarray, held_out: np.ndarray, tar
             index = recall.build(backend, items, "ip", **options)
             made[backend] = lambda queries, k, index=index: index.search(queries, k, threads=1)
             for point in index.info.get("curve", []):
-                knob = next(name for name in ("ef", "reach") if name in point)
+                knob = next(name for name in ("ef", "reach", "nprobe", "efSearch") if name in point)
                 reached = ", ".join(f"recall@{k} {value:.4f}" for k, value in point["recall"].items())
                 print(f"  {backend} {knob} {point[knob]}: {reached}")
             memory = index.memory / items.nbytes
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--target", type=float, default=0.95, help="recall asked of approximate indexes")
-    parser.add_argument("--backends", default=",".join([*recall.BACKENDS, "faiss"]))
+    parser.add_argument("--backends", default=",".join([*recall.BACKENDS, "faiss-flat"]))
     options = parser.parse_args()
 
     warnings.simplefilter("ignore", recall.RecallWarning)
@@ -140,7 +140,7 @@ def main() -> None:
     held_out, queries = queries[:half], queries[half:]
     searches = contenders(options.backends.split(","), items, held_out, options.target)
     recalls = {
-        name: check(search, items, queries[:100], options.k, exact=name.startswith(("exact", "faiss")))
+        name: check(search, items, queries[:100], options.k, exact=name.startswith(("exact", "faiss Flat")))
         for name, search in searches.items()
     }
     speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}

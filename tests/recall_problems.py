@@ -31,7 +31,8 @@ def built(backend, metric):
 
 
 def options(backend, queries):
-    return {} if backend == "exact" else {"queries": queries}
+    own = {"faiss": {"factory": "IVF16,Flat"}}
+    return {} if backend == "exact" else {"queries": queries} | own.get(backend, {})
 
 
 def csr(excluded):

@@ -7,7 +7,7 @@ import pytest
 
 import oracle
 from mcfast import recall
-from mcfast.recall import graph, hnswlib
+from mcfast.recall import hnswlib
 from mcfast.recall.forms import Form
 from recall_problems import DIMENSION, built, problem
 
@@ -61,14 +61,14 @@ def test_queries_that_the_graph_answers_too_shortly_are_answered_exactly(monkeyp
     def nearest(self, vectors, k, threads):
         return np.full((len(vectors), k), -1)
 
-    monkeypatch.setattr(graph.Graph, "nearest", nearest)
+    monkeypatch.setattr(hnswlib.Graph, "nearest", nearest)
     np.testing.assert_array_equal(index.search(queries, 10)[0], oracle.nearest(truth, 10)[0])
 
 
 def test_a_graph_says_where_it_has_too_few():
     vectors = np.random.default_rng(2).standard_normal((50, 3)).astype(np.float32)
     index = recall.build("exact", vectors, "l2")
-    part = graph.Graph.empty(Form(index._items, "raw"), M=4, ef_construction=10, seed=1)
+    part = hnswlib.Graph.empty(Form(index._items, "raw"), M=4, ef_construction=10, seed=1)
     part.insert(part.form.vectors()[:20], 0)
     queries = index._items.queries(vectors[:3])
     assert (part.nearest(queries, 21, 1) == -1).all()
@@ -82,7 +82,7 @@ def test_one_short_query_does_not_spoil_a_batch():
                 raise RuntimeError("Cannot return the results in a contiguous 2D array")
             return np.ones((len(vectors), k), np.uint64), None
 
-    one = graph.Graph(Form(built("hnswlib", "l2")._items, "raw"))
+    one = hnswlib.Graph(Form(built("hnswlib", "l2")._items, "raw"))
     one._index = ShortAt9()
     queries = np.zeros((3, DIMENSION), np.float32)
     queries[1, 0] = 9
@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_is_noticed(tmp_path):
         def index_file_size(self):
             return index._proposer._index.index_file_size()
 
-    cut = graph.Graph(Form(index._items, "raw"))
+    cut = hnswlib.Graph(Form(index._items, "raw"))
     cut._index = Short()
     with pytest.raises(OSError, match="No space left"):
         cut.save(tmp_path / "graph.bin")

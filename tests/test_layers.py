@@ -126,6 +126,7 @@ def test_importing_the_package_is_light():
         "tqdm",
         "fastapi",
         "redis",
+        "pymilvus",
     }
     code = f"import sys, mcfast; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -52,13 +52,13 @@ class Promise(NamedTuple):
     about: dict[str, Any]
 
     @classmethod
-    def checked(cls, items: Items, recall: float, queries: Any, seed: int) -> Promise:
-        """Check the options `recall` and `queries`; without queries, items stand for them."""
+    def checked(cls, items: Items, recall: float, queries: Any, seed: int = 100, most: int = HELD_OUT) -> Promise:
+        """Check the options `recall` and `queries`, of which some are taken; without queries, items stand for them."""
         target = checks.real(recall, "recall", 0, 1, above=True)
         held_out = items.rows if queries is None else items.queries(queries)
         if queries is not None and len(held_out) == 0:
             raise ValueError(checks.message("queries", "none", "at least one"))
-        few = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]
+        few = np.random.default_rng(seed).permutation(len(held_out))[:most]
         about = {"recall_target": target, "measured_on": "items" if queries is None else "queries"}
         return cls(target, held_out[few], about)
 
@@ -141,7 +141,7 @@ class ApproximateIndex(Index):
         pending = np.flatnonzero(wanted)
         while len(pending):
             found = np.zeros(len(queries), np.int64)
-            for count in np.unique(fetch[pending]):
+            for count in np.unique(fetch[pending]).tolist():
                 group = pending[fetch[pending] == count]
                 some = filters.take(group)
                 if count > max(least, self.size // EXACT_SHARE):

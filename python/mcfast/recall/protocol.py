@@ -38,6 +38,7 @@ class Index(ABC):
 
     backend: ClassVar[str]
     approximate: ClassVar[bool] = False  # takes the options `recall` and `queries`
+    package: ClassVar[str | None] = None  # what must be installed beside mcfast
 
     def __init__(self, items: Items) -> None:
         self._items = items

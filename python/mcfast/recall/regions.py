@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core, checks, files
+from .approximate import Promise
 from .exact import ExactIndex
 from .filters import EVERYTHING, Filter
 from .items import Float32, Items
@@ -65,23 +66,18 @@ class RegionsIndex(Index):
         default = min(1 << max(round(np.log2(max(items.size, 1) ** 0.5 / 2)), 0), max(items.size // LEAST_ITEMS, 1))
         number = default if centres is None else checks.integer(centres, "centres", 1, 1 << 20)
         seed = checks.integer(seed, "seed", 0, 2**63 - 1)
-        target = checks.real(recall, "recall", 0, 1, above=True)
-        held_out = items.rows if queries is None else items.queries(queries)
-        if queries is not None and len(held_out) == 0:
-            raise ValueError(checks.message("queries", "none", "at least one"))
-        held_out = held_out[np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT]]
-        made = _core.cut(items.rows, items.offsets, items.core_metric, held_out, number, seed, threads)
+        promise = Promise.checked(items, recall, queries, seed, HELD_OUT)
+        made = _core.cut(items.rows, items.offsets, items.core_metric, promise.queries, number, seed, threads)
         arrays: dict[str, Any] = dict(zip(ARRAYS, made, strict=True))
         about: dict[str, Any] = {
             "parameters": {"centres": number, "seed": seed},
             "regions": len(arrays["regions"]),
-            "recall_target": target,
-            "measured_on": "items" if queries is None else "queries",
+            **promise.about,
             "reach": {},
         }
         if items.size:
-            judge = Judge(ExactIndex(items, threads), held_out, KS, threads)
-            about |= cls(items, arrays, about, threads)._learnt(judge, target)
+            judge = Judge(ExactIndex(items, threads), promise.queries, KS, threads)
+            about |= cls(items, arrays, about, threads)._learnt(judge, promise.recall)
         return cls(items, arrays, about, threads)
 
     def _learnt(self, judge: Judge, target: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from .. import checks, files
 from ..errors import NewerFormatError
 from .exact import ExactIndex
+from .faiss import FaissIndex
 from .hnswlib import HnswlibIndex
 from .items import Items
 from .protocol import KIND, Index
@@ -15,8 +16,9 @@ from .regions import RegionsIndex
 
 BACKENDS: dict[str, type[Index]] = {
     "exact": ExactIndex,
-    "hnswlib": HnswlibIndex,
     "regions": RegionsIndex,
+    "faiss": FaissIndex,
+    "hnswlib": HnswlibIndex,
 }
 
 
@@ -36,7 +38,8 @@ def build(
     backend : str
         "exact" scans all items. "regions" scans those near the query, as far as its recall asks for. "hnswlib" searches
         approximately in a graph of the package of that name; where its recall is too low, it warns and answers exactly.
-        Both measure their own recall.
+        "faiss" does the same by an index of the package of that name (`pip install 'mcfast[faiss]'`). All but "exact"
+        measure their own recall.
     vectors : array_like
         (n, dimension) item vectors; any numeric dtype and memory layout, copied as float32. n may be 0.
     metric : str, default "ip"
@@ -48,9 +51,10 @@ def build(
     **options
         What the backend takes beside: nothing for "exact". For "regions" the number of `centres` (by default about
         half the root of n) and `seed` (0) of k-means; for "hnswlib" `M` (16), `ef_construction` (200) and `seed` (100)
-        of the graph. For both `recall` (0.95), to be reached at k = 10 and at k = 100, "regions" also at k = 1;
-        `queries`, vectors of users to measure it on (by default item vectors, which may be easier or harder than what
-        is served).
+        of the graph; for "faiss" `factory`, a string of its `index_factory`: "Flat", "HNSW32", "IVF1024,Flat" (by
+        default lists, about two for each item of the square root; below 10,000 items "Flat"). For all three `recall`
+        (0.95), to be reached at k = 10 and at k = 100, "regions" also at k = 1; `queries`, vectors of users to measure
+        it on (by default item vectors, which may be easier or harder than what is served).
 
     Returns
     -------
@@ -61,6 +65,8 @@ def build(
     ------
     TypeError, ValueError
         An argument is unknown, or has a wrong type, shape, range, or holds NaN or infinity.
+    MissingExtraError
+        The package of the backend is not installed; the message says how to.
 
     Warns
     -----
