@@ -1,5 +1,8 @@
 """The problem that every index is tested on, and what any answer must be."""
 
+import atexit
+import shutil
+import tempfile
 from functools import cache
 
 import numpy as np
@@ -31,8 +34,21 @@ def built(backend, metric):
 
 
 def options(backend, queries):
-    own = {"faiss": {"factory": "IVF16,Flat"}}
-    return {} if backend == "exact" else {"queries": queries} | own.get(backend, {})
+    own = {"faiss": {"factory": "IVF16,Flat"}, "milvus": {"index_type": "IVF_FLAT", "nlist": 4}}
+    return {} if backend == "exact" else {"queries": queries} | required(backend) | own.get(backend, {})
+
+
+def required(backend):
+    """The options that a backend cannot do without."""
+    return {"uri": milvus_file(), "index_type": "FLAT"} if backend == "milvus" else {}
+
+
+@cache
+def milvus_file():
+    """A file of milvus-lite for this process."""
+    folder = tempfile.mkdtemp(prefix="mcfast-milvus-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"{folder}/items.db"
 
 
 def csr(excluded):

@@ -19,7 +19,10 @@ def _count_or_all(text: str) -> int | None:
 
 
 OPTIONS: common.Described = {
-    "index": (str, "how the nearest items are found: exact; or regions, faiss or hnswlib, approximate and measured"),
+    "index": (
+        str,
+        "how the nearest items are found: exact; or regions, faiss, hnswlib, milvus: approximate and measured",
+    ),
     "store": (str, "the key-value table of users: lmdb, or redis"),
     "store_url": (str, "the server of redis: redis://HOST:PORT/DATABASE; by default what MCFAST_REDIS_URL says"),
     "items": (str, "a table of titles and other attributes: CSV, Parquet or Arrow, ids in the column id or the first"),

@@ -39,6 +39,7 @@ class Index(ABC):
     backend: ClassVar[str]
     approximate: ClassVar[bool] = False  # takes the options `recall` and `queries`
     package: ClassVar[str | None] = None  # what must be installed beside mcfast
+    local: ClassVar[bool] = True  # needs nothing outside the directory it is saved to
 
     def __init__(self, items: Items) -> None:
         self._items = items
@@ -180,6 +181,11 @@ class Index(ABC):
 
     def _save(self) -> Saved:
         return Saved()
+
+    @classmethod
+    def _remove(cls, fields: dict[str, Any]) -> None:
+        """Remove what a saved index keeps outside its directory, given its manifest."""
+        return None
 
     def _describe(self) -> dict[str, Any]:
         return {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from .. import checks, files
@@ -11,6 +13,7 @@ from .exact import ExactIndex
 from .faiss import FaissIndex
 from .hnswlib import HnswlibIndex
 from .items import Items
+from .milvus import MilvusIndex
 from .protocol import KIND, Index
 from .regions import RegionsIndex
 
@@ -19,6 +22,7 @@ BACKENDS: dict[str, type[Index]] = {
     "regions": RegionsIndex,
     "faiss": FaissIndex,
     "hnswlib": HnswlibIndex,
+    "milvus": MilvusIndex,
 }
 
 
@@ -38,8 +42,8 @@ def build(
     backend : str
         "exact" scans all items. "regions" scans those near the query, as far as its recall asks for. "hnswlib" searches
         approximately in a graph of the package of that name; where its recall is too low, it warns and answers exactly.
-        "faiss" does the same by an index of the package of that name (`pip install 'mcfast[faiss]'`). All but "exact"
-        measure their own recall.
+        "faiss" does the same by an index of the package of that name (`pip install 'mcfast[faiss]'`), and "milvus" by a
+        collection of a Milvus server or of a file of milvus-lite (`pip install 'mcfast[milvus]'`).
     vectors : array_like
         (n, dimension) item vectors; any numeric dtype and memory layout, copied as float32. n may be 0.
     metric : str, default "ip"
@@ -49,12 +53,22 @@ def build(
     threads : int, optional
         Threads to build with; None (the default) means all that the process may use. The index does not depend on it.
     **options
-        What the backend takes beside: nothing for "exact". For "regions" the number of `centres` (by default about
-        half the root of n) and `seed` (0) of k-means; for "hnswlib" `M` (16), `ef_construction` (200) and `seed` (100)
-        of the graph; for "faiss" `factory`, a string of its `index_factory`: "Flat", "HNSW32", "IVF1024,Flat" (by
-        default lists, about two for each item of the square root; below 10,000 items "Flat"). For all three `recall`
-        (0.95), to be reached at k = 10 and at k = 100, "regions" also at k = 1; `queries`, vectors of users to measure
-        it on (by default item vectors, which may be easier or harder than what is served).
+        What the backend takes beside: nothing for "exact".
+
+        Every approximate one: `recall` (0.95), to be reached at k = 10 and at k = 100, by "regions" also at k = 1;
+        `queries`, vectors of users to measure it on (by default item vectors, which may be easier or harder than what
+        is served).
+
+        "regions": the number of `centres` (by default about half the root of n) and `seed` (0) of k-means.
+
+        "hnswlib": `M` (16), `ef_construction` (200) and `seed` (100) of the graph.
+
+        "faiss": `factory`, a string of its `index_factory` as "Flat", "HNSW32" or "IVF1024,Flat"; by default lists,
+        about two for each item of the square root, and "Flat" below 10,000 items.
+
+        "milvus": `uri`, "http://host:port" or a file that ends in .db, by default what the environment variable
+        MCFAST_MILVUS_URI says; `index_type`: "HNSW" (the default) with `M` (16) and `ef_construction` (200), "IVF_FLAT"
+        with `nlist` (1024), or "FLAT"; `timeout` (30 seconds) of an answer. A token is taken from MCFAST_MILVUS_TOKEN.
 
     Returns
     -------
@@ -67,6 +81,10 @@ def build(
         An argument is unknown, or has a wrong type, shape, range, or holds NaN or infinity.
     MissingExtraError
         The package of the backend is not installed; the message says how to.
+    BusyError
+        Another process has the file of milvus-lite open.
+    ConnectionError
+        A server does not answer, or refuses.
 
     Warns
     -----
@@ -107,9 +125,34 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, threads: int | No
     workers = checks.thread_count(threads)
     directory = files.read(path, KIND, verify=verify)
     fields, arrays = directory.fields, directory.arrays
+    backend = _known(path, fields)
+    items = Items(arrays["rows"], arrays.get("offsets"), fields["metric"], fields["dimension"])
+    return backend._load(items, workers, directory)
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a saved index, and what it keeps elsewhere, as a collection of Milvus.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory.
+
+    Raises
+    ------
+    FormatError
+        There is no index at `path`.
+    OSError
+        What it keeps elsewhere could not be removed; the directory stays.
+    """
+    fields = files.read_manifest(Path(path), KIND)
+    _known(path, fields)._remove(fields)
+    shutil.rmtree(path)
+
+
+def _known(path: str | os.PathLike[str], fields: dict[str, Any]) -> type[Index]:
     if fields["backend"] not in BACKENDS:
         raise NewerFormatError(
             f"{path}: an index of the backend {fields['backend']!r}, this mcfast knows {', '.join(BACKENDS)}"
         )
-    items = Items(arrays["rows"], arrays.get("offsets"), fields["metric"], fields["dimension"])
-    return BACKENDS[fields["backend"]]._load(items, workers, directory)
+    return BACKENDS[fields["backend"]]

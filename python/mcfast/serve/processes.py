@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import checks
-from ..errors import MissingExtraError
+from ..errors import FormatError, MissingExtraError
+from ..snapshot.publishing import version_info
 from ..snapshot.root import Root
 from . import logs
 from .settings import Settings
@@ -39,7 +40,7 @@ def serve(settings: Settings) -> None:
             __import__(package)
         except ImportError:
             raise MissingExtraError(package, "serve", PURPOSE) from None
-    Root(settings.root).check()
+    _check_shared(settings)
     logs.start()
     with _listening(settings.host, settings.port) as listening, tempfile.TemporaryDirectory(prefix="mcfast-") as folder:
         host, port = listening.getsockname()[:2]
@@ -132,6 +133,19 @@ class _Workers:
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping.set()
+
+
+def _check_shared(settings: Settings) -> None:
+    """Check that there is a folder to serve, and that several workers can open what it serves."""
+    root = Root(settings.root)
+    root.check()
+    current = root.served()
+    if settings.workers == 1 or current is None:
+        return
+    with contextlib.suppress(FormatError, OSError):  # a damaged version: the service says so, and waits for another
+        if version_info(root, current, current).index.get("one_process"):
+            expected = f"1: version {current} has an index in a file that one process may open"
+            raise ValueError(checks.message("workers", settings.workers, expected))
 
 
 def _leave(number: int, frame: object) -> None:

@@ -22,13 +22,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import checks, files, store
-from ..errors import BusyError, CorruptError, FormatError
+from .. import checks, files, recall, store
+from ..errors import BusyError, CorruptError, FormatError, RecallWarning
 
 CURRENT = "CURRENT"
 LOCK = "lock"
 VERSIONS = "versions"
 LIVE = "live"
+INDEX = "index"  # of a version
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}\n")
 _BUILDING = ".building-"
 _REMOVED = ".removed-"
@@ -170,13 +171,24 @@ class Root:
 
 
 def _discard(folder: Path) -> None:
-    """Remove the folder of a version, and what it has on a server."""
+    """Remove a folder that is no version, and what its table and its index have on servers.
+
+    Where the index cannot be reached, the folder stays, and the next who takes the lock tries again.
+    """
     for table in folder.glob("*/table.bin"):
         try:
             store.drop_outside(table)
         except OSError as error:
             text = table.read_text("utf-8", "replace").strip()
             warnings.warn(f"a table remains on its server: {text}: {error}", RuntimeWarning, stacklevel=2)
+    try:
+        recall.remove(folder / INDEX)
+    except FormatError:  # it had none yet, or the pointer is lost
+        pass
+    except (OSError, ImportError, RuntimeError) as error:
+        text = f"{folder}: what its index keeps elsewhere is not removed yet: {error}"
+        warnings.warn(text, RecallWarning, stacklevel=2)
+        return
     shutil.rmtree(folder, ignore_errors=True)
 
 

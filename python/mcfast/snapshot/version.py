@@ -18,9 +18,9 @@ from ..data.ids import Ids
 from ..errors import CorruptError
 from ..model import Model
 from ..scale import Scale
+from .root import INDEX
 
 KIND = files.Kind("mcfast-version", 2)
-INDEX = "index"
 CHECKED = 64  # users that a new version is tried with
 
 Int32 = npt.NDArray[np.int32]
