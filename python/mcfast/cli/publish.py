@@ -21,7 +21,7 @@ def _count_or_all(text: str) -> int | None:
 OPTIONS: common.Described = {
     "index": (
         str,
-        "how the nearest items are found: exact; or regions, faiss, hnswlib, milvus: approximate and measured",
+        "how the nearest items are found: exact; regions, faiss, hnswlib, milvus: approximate and measured; or auto",
     ),
     "store": (str, "the key-value table of users: lmdb, or redis"),
     "store_url": (str, "the server of redis: redis://HOST:PORT/DATABASE; by default what MCFAST_REDIS_URL says"),

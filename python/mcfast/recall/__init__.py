@@ -14,6 +14,6 @@ from ..errors import RecallWarning
 from .items import METRICS
 from .judge import measure
 from .protocol import Index
-from .registry import BACKENDS, build, load, remove
+from .registry import AUTO, BACKENDS, build, load, remove
 
-__all__ = ["BACKENDS", "METRICS", "Index", "RecallWarning", "build", "load", "measure", "remove"]
+__all__ = ["AUTO", "BACKENDS", "METRICS", "Index", "RecallWarning", "build", "load", "measure", "remove"]

@@ -43,6 +43,7 @@ class Index(ABC):
 
     def __init__(self, items: Items) -> None:
         self._items = items
+        self.chosen: dict[str, Any] | None = None  # why "auto" took this one, if it did
 
     @property
     def size(self) -> int:
@@ -86,7 +87,7 @@ class Index(ABC):
     def info(self) -> dict[str, Any]:
         """What the index is: backend, metric, size, dimension, and what the backend knows of itself."""
         described = {"backend": self.backend, "metric": self.metric, "size": self.size, "dimension": self.dimension}
-        return described | self._describe()
+        return described | self._describe() | ({"chosen": self.chosen} if self.chosen else {})
 
     def search(
         self, queries: Any, k: int, *, threads: int | None = None, exclude: Any = None, allow: Any = None
@@ -156,6 +157,8 @@ class Index(ABC):
         if self._items.offsets is not None:
             arrays["offsets"] = self._items.offsets
         fields = {"backend": self.backend, "metric": self.metric, "dimension": self.dimension, **saved.fields}
+        if self.chosen:
+            fields["chosen"] = self.chosen
         files.write(path, KIND, fields, arrays, saved.blobs)
 
     def __repr__(self) -> str:

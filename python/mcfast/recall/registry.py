@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import checks, files
 from ..errors import NewerFormatError
+from . import auto
 from .exact import ExactIndex
 from .faiss import FaissIndex
 from .hnswlib import HnswlibIndex
@@ -17,7 +18,9 @@ from .milvus import MilvusIndex
 from .protocol import KIND, Index
 from .regions import RegionsIndex
 
-BACKENDS: dict[str, type[Index]] = {
+AUTO = "auto"
+
+BACKENDS: dict[str, type[Index]] = {  # the cheapest to build first: so "auto" tries them
     "exact": ExactIndex,
     "regions": RegionsIndex,
     "faiss": FaissIndex,
@@ -43,7 +46,9 @@ def build(
         "exact" scans all items. "regions" scans those near the query, as far as its recall asks for. "hnswlib" searches
         approximately in a graph of the package of that name; where its recall is too low, it warns and answers exactly.
         "faiss" does the same by an index of the package of that name (`pip install 'mcfast[faiss]'`), and "milvus" by a
-        collection of a Milvus server or of a file of milvus-lite (`pip install 'mcfast[milvus]'`).
+        collection of a Milvus server or of a file of milvus-lite (`pip install 'mcfast[milvus]'`). "auto" builds
+        and measures what is installed and local, and takes the cheapest to build that is fast enough; `info["chosen"]`
+        tells what and why.
     vectors : array_like
         (n, dimension) item vectors; any numeric dtype and memory layout, copied as float32. n may be 0.
     metric : str, default "ip"
@@ -58,6 +63,9 @@ def build(
         Every approximate one: `recall` (0.95), to be reached at k = 10 and at k = 100, by "regions" also at k = 1;
         `queries`, vectors of users to measure it on (by default item vectors, which may be easier or harder than what
         is served).
+
+        "auto": `milliseconds` (1.0), what one query at k = 100 may take in one thread; if nothing is that fast, the
+        fastest is taken.
 
         "regions": the number of `centres` (by default about half the root of n) and `seed` (0) of k-means.
 
@@ -91,9 +99,12 @@ def build(
     RecallWarning
         An approximate index could not reach `recall`.
     """
-    made = BACKENDS[checks.choice(backend, "backend", BACKENDS)]
+    name = checks.choice(backend, "backend", [*BACKENDS, AUTO])
     workers = checks.thread_count(threads)
-    return made._build(Items.checked(vectors, metric, offsets, workers), workers, **options)
+    items = Items.checked(vectors, metric, offsets, workers)
+    if name == AUTO:
+        return auto.build(BACKENDS, items, workers, **options)
+    return BACKENDS[name]._build(items, workers, **options)
 
 
 def load(path: str | os.PathLike[str], *, verify: bool = True, threads: int | None = None) -> Index:
@@ -127,7 +138,9 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, threads: int | No
     fields, arrays = directory.fields, directory.arrays
     backend = _known(path, fields)
     items = Items(arrays["rows"], arrays.get("offsets"), fields["metric"], fields["dimension"])
-    return backend._load(items, workers, directory)
+    index = backend._load(items, workers, directory)
+    index.chosen = fields.get("chosen")
+    return index
 
 
 def remove(path: str | os.PathLike[str]) -> None:

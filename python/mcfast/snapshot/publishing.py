@@ -99,7 +99,7 @@ def publish(
     root : path-like
         The served folder; made where it is missing, its parent must exist.
     index : str, default "exact"
-        The backend of `mcfast.recall` for the items.
+        The backend of `mcfast.recall` for the items; "auto" measures what is installed, and chooses.
     store : str, default "lmdb"
         The backend of `mcfast.store` for the users.
     store_url : str, optional
@@ -145,7 +145,7 @@ def publish(
     """
     if not isinstance(model, Model):
         raise TypeError(checks.message("model", model, "a Model"))
-    backend, index = _lasting(store), checks.choice(index, "index", recalls.BACKENDS)
+    backend, index = _lasting(store), checks.choice(index, "index", [*recalls.BACKENDS, recalls.AUTO])
     target = checks.real(recall, "recall", 0, 1, above=True)
     keep = None if keep is None else checks.integer(keep, "keep", 1)
     workers = checks.thread_count(threads)
@@ -286,7 +286,7 @@ def _size(path: Path) -> int:
 
 
 def _index(model: Model, backend: str, target: float, options: dict[str, Any], threads: int) -> recalls.Index:
-    if recalls.BACKENDS[backend].approximate:
+    if backend == recalls.AUTO or recalls.BACKENDS[backend].approximate:
         users = np.random.default_rng(0).permutation(model.n_users)[:HELD_OUT]
         options = {"recall": target, "queries": model.user_factors[users] if len(users) else None} | options
     biases = model.item_biases if model.item_biases.any() else None
