@@ -1,111 +1,187 @@
-"""Recall against queries a second, of every index and of faiss where it is importable.
+"""Recall against queries a second: our indexes, and hnswlib and faiss as their own packages have them.
 
-python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--backends exact,hnswlib,faiss-flat]
+python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--target 0.99] [--contenders ...]
 
-One thread. Every answer is checked before anything is timed: the exact indexes against NumPy in float64, the others by
-their recall. Contenders take turns, round after round; the medians count. For a fair hnswlib, install it built for this
+Searches take one thread, builds all. Every answer is checked before anything is timed: scores must be true, and what is
+exact must find all. Peers are swept: the first of their settings that reaches the target is timed; where none does, the
+last. Contenders take turns, round after round; the medians count. For a fair hnswlib, install it built for this
 processor: pip install --force-reinstall --no-cache-dir --no-binary hnswlib hnswlib
 """
 
 import argparse
+import math
 import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from mcfast import recall
+from mcfast.recall.forms import Form
 from problems import vectors
 
-Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]  # queries, k -> rows, scores
+Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray | None]]  # queries, k -> rows, scores if it has them
+
+EF = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800, 6400)
+NPROBE = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+CHUNK = 10_000  # items inserted at a time
+CHECKED = 100  # queries whose answers are checked, and that are asked one at a time
 
 
-def contenders(backends: list[str], items: np.ndarray, held_out: np.ndarray, target: float) -> dict[str, Search]:
-    """Build what is to be compared."""
-    made: dict[str, Search] = {}
-    for backend in backends:
-        start = time.perf_counter()
-        if backend == "faiss-flat":
-            made |= faiss_flat(items)
-        elif backend == "faiss-ivf":
-            made |= faiss_regions(items)
-        else:
-            options = {} if backend == "exact" else {"recall": target, "queries": held_out}
-            index = recall.build(backend, items, "ip", **options)
-            made[backend] = lambda queries, k, index=index: index.search(queries, k, threads=1)
-            for point in index.info.get("curve", []):
-                knob = next(name for name in ("ef", "reach", "nprobe", "efSearch") if name in point)
-                reached = ", ".join(f"recall@{k} {value:.4f}" for k, value in point["recall"].items())
-                print(f"  {backend} {knob} {point[knob]}: {reached}")
-            memory = index.memory / items.nbytes
-            print(f"  {backend}: {'exact' if index.is_exact else 'approximate'}, {memory:.2f} times the vectors' bytes")
-        print(f"{backend}: built in {time.perf_counter() - start:.1f} s")
-    return made
+class Peer(NamedTuple):
+    """An index of another package, and the settings of its search, the cheapest first."""
+
+    search: Callable[[int], Search]
+    settings: Iterable[int]
 
 
-def faiss_flat(items: np.ndarray) -> dict[str, Search]:
-    """Return faiss's exact index on both of its paths, BLAS or not for batches."""
-    try:
-        import faiss
-    except ImportError:
-        print("faiss: not installed, left out")
-        return {}
-    faiss.omp_set_num_threads(1)
+def faiss_flat(items: np.ndarray, _threads: int) -> Peer:
+    """Make the exact index; batches go to BLAS from `threshold` queries on."""
+    import faiss
+
     index = faiss.IndexFlatIP(items.shape[1])
     index.add(items)
 
     def search(threshold: int) -> Search:
         def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+            faiss.omp_set_num_threads(1)
             faiss.cvar.distance_compute_blas_threshold = threshold
             scores, rows = index.search(queries, k)
             return rows, scores
 
         return run
 
-    default = faiss.cvar.distance_compute_blas_threshold
-    return {f"faiss Flat (BLAS from {n} queries)": search(n) for n in sorted({20, default})}
+    return Peer(search, (20,))  # much faster than by default
 
 
-def faiss_regions(items: np.ndarray) -> dict[str, Search]:
-    """Return faiss's inverted file of 1,024 lists, at several numbers of lists that it visits."""
-    try:
-        import faiss
-    except ImportError:
-        print("faiss: not installed, left out")
-        return {}
-    faiss.omp_set_num_threads(1)
-    index = faiss.index_factory(items.shape[1], "IVF1024,Flat", faiss.METRIC_INNER_PRODUCT)
-    index.train(items[np.random.default_rng(0).permutation(len(items))[:60_000]])
+def faiss_ivf(items: np.ndarray, threads: int) -> Peer:
+    """Make lists, about two for each item of the square root."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    lists = 2 ** round(math.log2(2 * math.sqrt(len(items))))
+    index = faiss.index_factory(items.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(items[np.random.default_rng(0).permutation(len(items))[: 60 * lists]])
     index.add(items)
 
     def search(nprobe: int) -> Search:
         def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+            faiss.omp_set_num_threads(1)
             index.nprobe = nprobe
             scores, rows = index.search(queries, k)
             return rows, scores
 
         return run
 
-    return {f"IVF of faiss, nprobe {n}": search(n) for n in (32, 64, 128, 192, 256)}
+    return Peer(search, [n for n in NPROBE if n <= lists])
 
 
-def check(search: Search, items: np.ndarray, queries: np.ndarray, k: int, *, exact: bool) -> float:
-    """Return the recall of a search; the scores it returns must be true, and an exact one's the best."""
-    rows, scores = search(queries, k)
-    found = []
-    for query, own_rows, own_scores in zip(queries, rows, scores, strict=True):
-        truth = items.astype(np.float64) @ query.astype(np.float64)
-        best = np.sort(np.partition(truth, -k)[-k:])[::-1]
-        tolerance = 1e-5 * abs(best[0])
-        np.testing.assert_allclose(own_scores, truth[own_rows], rtol=0, atol=tolerance)
-        found.append(np.mean(own_scores >= best[-1] - tolerance))
-    if exact:
-        assert np.mean(found) == 1, "an exact index must find all"
-    return float(np.mean(found))
+def faiss_hnsw(items: np.ndarray, threads: int) -> Peer:
+    """Make a graph of 32 links an item, by inner product."""
+    import faiss
+
+    index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 200
+    for chunk in np.split(items, range(CHUNK, len(items), CHUNK)):
+        faiss.omp_set_num_threads(threads)
+        index.add(chunk)
+
+    def search(ef: int) -> Search:
+        def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+            faiss.omp_set_num_threads(1)
+            index.hnsw.efSearch = ef
+            scores, rows = index.search(queries, k)
+            return rows, scores
+
+        return run
+
+    return Peer(search, EF)
+
+
+def hnswlib_graph(items: np.ndarray, threads: int, name: str = "raw") -> Peer:
+    """Make a graph with M = 16 and ef_construction = 200, as hnswlib's documentation has it."""
+    import hnswlib
+
+    form = Form(recall.build("exact", items, "ip")._items, name)
+    index = hnswlib.Index(form.space, form.columns)
+    index.init_index(len(items), M=16, ef_construction=200)
+    for chunk in np.split(form.vectors(), range(CHUNK, len(items), CHUNK)):
+        index.add_items(chunk, num_threads=threads)
+
+    def search(ef: int) -> Search:
+        def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, None]:
+            index.set_ef(max(ef, k))
+            vectors = np.pad(queries, ((0, 0), (0, form.columns - queries.shape[1])))
+            return index.knn_query(vectors, k, num_threads=1)[0].astype(np.int64), None
+
+        return run
+
+    return Peer(search, EF)
+
+
+def hnswlib_reduced(items: np.ndarray, threads: int) -> Peer:
+    """Make the same of items brought to one length by an added dimension, by distance."""
+    return hnswlib_graph(items, threads, "reduced")
+
+
+PEERS = {
+    "faiss Flat": faiss_flat,
+    "faiss IVF": faiss_ivf,
+    "faiss HNSW": faiss_hnsw,
+    "hnswlib ip": hnswlib_graph,
+    "hnswlib reduced": hnswlib_reduced,
+}
+
+
+class Truth:
+    """The scores of all items in float64 for some queries: what answers are held against."""
+
+    def __init__(self, items: np.ndarray, queries: np.ndarray, k: int) -> None:
+        self._items, self._queries, self._k = items, queries, k
+        blocks = range(0, len(items), 50_000)
+        parts = [queries.astype(np.float64) @ items[b : b + 50_000].T.astype(np.float64) for b in blocks]
+        best = np.concatenate([np.partition(part, -min(k, part.shape[1]), 1)[:, -k:] for part in parts], axis=1)
+        best = np.sort(best, axis=1)[:, -k:]
+        self._tolerance = 1e-5 * np.abs(best[:, -1:])
+        self._least = best[:, :1]
+
+    def recall(self, search: Search) -> float:
+        """Return the recall of a search, whose scores must be true."""
+        rows, scores = search(self._queries, self._k)
+        truth = np.einsum("qkd,qd->qk", self._items[rows], self._queries, dtype=np.float64)
+        if scores is not None:
+            assert (np.abs(scores - truth) <= self._tolerance).all(), "a score is not true"
+        assert all(len(set(row)) == self._k for row in rows), "a row came twice"
+        return float(np.mean(truth >= self._least - self._tolerance))
+
+
+def built(name: str, items: np.ndarray, held_out: np.ndarray, truth: Truth, options: argparse.Namespace) -> Search:
+    """Build a contender, and return its search at the setting that is to be timed."""
+    start = time.perf_counter()
+    if name in PEERS:
+        peer = PEERS[name](items, options.threads)
+        print(f"{name}: built in {time.perf_counter() - start:.1f} s", flush=True)
+        return swept(name, peer, held_out[:CHECKED], truth, options)
+    own = {} if name == "exact" else {"recall": options.target, "queries": held_out}
+    index = recall.build(name, items, "ip", threads=options.threads, **own)
+    print(f"{name}: built in {time.perf_counter() - start:.1f} s, {index.memory / items.nbytes:.2f} times the vectors")
+    for point in index.info.get("curve", []):
+        setting = {key: value for key, value in point.items() if not isinstance(value, dict)}
+        print(f"  {setting}: " + ", ".join(f"recall@{k} {value:.4f}" for k, value in point["recall"].items()))
+    return lambda queries, k: index.search(queries, k, threads=1)
+
+
+def swept(name: str, peer: Peer, held_out: np.ndarray, truth: Truth, options: argparse.Namespace) -> Search:
+    """Return the search at the first setting that reaches the target, else at the last."""
+    for setting in peer.settings:
+        search = peer.search(setting)
+        found, speed = truth.recall(search), singly(search, held_out, options.k)
+        print(f"  {name} at {setting}: recall@{options.k} {found:.4f}, {speed:,.0f} q/s", flush=True)
+        if found >= options.target:
+            break
+    return search
 
 
 def singly(search: Search, queries: np.ndarray, k: int) -> float:
@@ -130,29 +206,32 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--target", type=float, default=0.95, help="recall asked of approximate indexes")
-    parser.add_argument("--backends", default=",".join([*recall.BACKENDS, "faiss-flat"]))
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to build with")
+    parser.add_argument("--target", type=float, default=0.99, help="recall asked of approximate indexes")
+    parser.add_argument("--contenders", default=",".join(["exact", "regions", *PEERS]))
     options = parser.parse_args()
 
     warnings.simplefilter("ignore", recall.RecallWarning)
     items, queries = vectors(options.items, options.factors, options.queries)
     half = len(queries) // 2
     held_out, queries = queries[:half], queries[half:]
-    searches = contenders(options.backends.split(","), items, held_out, options.target)
-    recalls = {
-        name: check(search, items, queries[:100], options.k, exact=name.startswith(("exact", "faiss Flat")))
-        for name, search in searches.items()
-    }
-    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
+    first, last = (Truth(items, part[:CHECKED], options.k) for part in (held_out, queries))
+    names = options.contenders.split(",")
+    searches = {name: built(name, items, held_out, first, options) for name in names}
+    found = {name: last.recall(search) for name, search in searches.items()}
+    for name in {"exact", "faiss Flat"} & set(names):
+        assert found[name] == 1, f"{name} must find all"
+    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name, search in searches.items():
-            speeds[name].append((singly(search, queries[:100], options.k), together(search, queries, options.k)))
+            one = singly(search, queries[:CHECKED], options.k)
+            speeds[name].append((one, together(search, queries, options.k)))
 
-    print(f"\n{options.items} items, {options.factors} factors, k = {options.k}, inner product, 1 thread")
-    print(f"{'':36}{'recall':>8}{'one at a time':>18}{'in batches':>18}")
-    for name in searches:
+    print(f"\n{options.items:,} items, {options.factors} factors, k = {options.k}, inner product, 1 thread")
+    print(f"{'':18}{'recall':>8}{'one at a time':>18}{'in batches':>18}")
+    for name in names:
         one, batch = np.median(speeds[name], axis=0)
-        print(f"{name:36}{recalls[name]:8.4f}{one:14,.0f} q/s{batch:14,.0f} q/s")
+        print(f"{name:18}{found[name]:8.4f}{one:14,.0f} q/s{batch:14,.0f} q/s")
 
 
 if __name__ == "__main__":

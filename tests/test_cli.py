@@ -27,6 +27,7 @@ COMMANDS = [
     "serve",
     "rollback",
     "versions",
+    "bench-recall",
 ]
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from .. import errors
 from .._core import build_info
-from . import demo, evaluate, fit, info, publish, recall, recommend, rollback, serve, tune, versions
+from . import bench_recall, demo, evaluate, fit, info, publish, recall, recommend, rollback, serve, tune, versions
 from .common import INTERRUPTED, say
 
-COMMANDS = (demo, fit, tune, evaluate, recommend, info, publish, recall, serve, rollback, versions)
+COMMANDS = (demo, fit, tune, evaluate, recommend, info, publish, recall, serve, rollback, versions, bench_recall)
 
 # What bad input, a full disk, a busy folder or a missing package raise. Anything else is a bug and shows its traceback.
 EXPECTED = (

@@ -105,6 +105,31 @@ def recall_and_speed(index: Mapping[str, Any], path: Path) -> Path:
     return _save(figure, path)
 
 
+def indexes(report: Mapping[str, Any], path: Path) -> Path:
+    """Draw recall against queries a second of several indexes: the curve that each measured, and where it serves."""
+    figure = _figure(7.5, 4.6)
+    axes = figure.add_subplot()
+    k = str(report["k"])
+    for place, index in enumerate(report["indexes"]):
+        colour = f"C{place}"
+        curve = [point for point in index["info"].get("curve", []) if k in point["recall"]]
+        speed = [point["queries_per_second"][k] for point in curve]
+        axes.plot(speed, [point["recall"][k] for point in curve], "o-", ms=4, color=colour, alpha=0.6)
+        name = index["name"] + (", falls short: answers exactly" if index["exact"] and curve else "")
+        axes.plot(index["queries_per_second"]["batch"], index["recall"], "*", ms=14, color=colour, label=name)
+        axes.plot(index["queries_per_second"]["single"], index["recall"], "d", ms=7, mfc="none", color=colour)
+    axes.axhline(report["recall_target"], color="0.6", lw=1, ls="--", zorder=0, label="asked for")
+    axes.set(
+        title=f"{report['items']:,} items, {report['factors']} factors: recall against speed, one thread",
+        xlabel=f"queries a second, k = {k}; dots: tried; \u2605 as it serves, in batches; \u25c7 one at a time",
+        ylabel=f"recall@{k}",
+        xscale="log",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return _save(figure, path)
+
+
 def _piece(train: Triples) -> tuple[Int64, Int64]:
     """Choose the items rated most often, and users who rated about half of them: there is something to complete."""
     items = np.argsort(-np.bincount(train.items, minlength=train.n_items), kind="stable")[:N_ITEMS]
