@@ -89,7 +89,7 @@ def test_popularity_ranks_by_count_without_what_was_seen():
 def test_only_candidates_are_ranked_and_relevant():
     train, test = problem()
     model = mcfast.fit(train, factors=4, epochs=3)
-    chosen = [*range(0, 60, 3), 1000]  # the last one is not known
+    chosen = [*range(0, 60, 3), 0, 1000]  # one twice, and the last one is not known
     got = mcfast.evaluate(model, test, [3, 10], candidates=chosen)
     users, items, scores = test
     wanted = (scores > 0) & np.isin(items, chosen)

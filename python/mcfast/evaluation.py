@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import checks
 from .bootstrap import intervals
-from .data.ids import Ids, Rows
+from .data.ids import Rows, encode
 from .data.triples import Triples, as_triples
 from .measures import Protocol, measure
 from .recommender import Recommender, allowed
@@ -108,7 +108,8 @@ def evaluate(
 
     wanted = relevant_rows(data, relevant)
     if candidates is not None:
-        wanted &= (Ids(candidates).rows(data.item_ids.values, "test", "skip") >= 0)[data.items]
+        named = encode(candidates, "candidates")[1]
+        wanted &= (named.rows(data.item_ids.values, "test", "skip") >= 0)[data.items]
     out["unknown_users"] = float(len(np.unique(data.users[wanted & (users < 0)])))
     ranked = wanted & (users >= 0)
     found = measure(model, users[ranked], items[ranked], protocol)
