@@ -73,6 +73,7 @@ LAYERS = {
             "measures",
             "sampled",
             "bootstrap",
+            "surrogate",
             "tuning",
             "halving",
             "folding",

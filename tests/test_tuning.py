@@ -47,10 +47,10 @@ def valley(settings):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_search_finds_the_floor_of_a_valley_and_ends(seed):
     trials = search(valley, seed=seed)
-    best = min(trials, key=lambda trial: trial.rmse)
+    best = min(trials, key=lambda trial: trial.error)
     assert len(trials) < 3000
     assert best.settings["factors"] == 512
-    assert best.rmse < 0.8 + 0.1 / 512 + 0.0005
+    assert best.error < 0.8 + 0.1 / 512 + 0.0005
 
 
 def test_the_better_half_goes_on_with_twice_the_factors():
@@ -61,7 +61,7 @@ def test_the_better_half_goes_on_with_twice_the_factors():
     for i, rung in enumerate(rungs):
         assert {trial.settings["factors"] for trial in rung} == {16 * 2**i}
     for rung, following in itertools.pairwise(rungs):
-        better = sorted(rung, key=lambda trial: trial.rmse)[: len(rung) // 2]
+        better = sorted(rung, key=lambda trial: trial.error)[: len(rung) // 2]
         for one, next_one in zip(better, following, strict=True):
             assert next_one.settings == {**one.settings, "factors": 2 * one.settings["factors"]}
 
@@ -99,11 +99,25 @@ def test_a_search_without_a_finite_error_ends():
     assert len(search(lambda _: math.inf)) < 100
 
 
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_the_error_has_the_name_of_its_loss(loss):
+    users, items, scores = planted(n=3000)
+    found = mcfast.tune((users, items, scores > 3), "2 trials", validation=0.2, loss=loss)
+    name = {"squared": "validation_rmse", "logistic": "validation_loss"}[loss]
+    assert found.model.metrics == {name: found.best.error}
+
+
+def test_bounds_of_predictions_count_in_the_search():
+    found = mcfast.tune(planted(), "2 trials", validation=0.2, clip=(3, 4))
+    assert found.best.error > mcfast.tune(planted(), "2 trials", validation=0.2).best.error
+    assert found.model.scale.clip == (3, 4)
+
+
 def test_a_budget_of_trials_gives_the_same_bits():
     one, other = (mcfast.tune(planted(), "20 trials", seed=3, threads=threads) for threads in (1, 2))
     assert len(one.trials) == 20
     for mine, its in zip(one.trials, other.trials, strict=True):
-        assert (mine.settings, mine.rmse) == (its.settings, its.rmse)
+        assert (mine.settings, mine.error) == (its.settings, its.error)
     np.testing.assert_array_equal(one.model.user_factors, other.model.user_factors)
     assert mcfast.tune(planted(), "3 trials", seed=4).trials[1].settings != one.trials[1].settings
 
@@ -113,8 +127,8 @@ def test_the_settings_give_the_model():
     again = mcfast.fit(planted(), **found.settings)
     np.testing.assert_array_equal(found.model.item_factors, again.item_factors)
     assert found.settings["biases"] is False
-    assert found.model.metrics == {"validation_rmse": found.best.rmse}
-    assert found.best.rmse == min(trial.rmse for trial in found.trials)
+    assert found.model.metrics == {"validation_rmse": found.best.error}
+    assert found.best.error == min(trial.error for trial in found.trials)
 
 
 def test_the_error_of_a_trial_is_that_of_its_last_epoch():
@@ -122,7 +136,7 @@ def test_the_error_of_a_trial_is_that_of_its_last_epoch():
     trial = mcfast.tune(data, "1 trial", validation=0.2, seed=3).best
     train, held_out = data.split_random(0.2, seed=3)
     model = mcfast.fit(train, **trial.settings, seed=3)
-    assert trial.rmse == pytest.approx(mcfast.evaluate(model, held_out, k=1)["rmse"], rel=1e-6)
+    assert trial.error == pytest.approx(mcfast.evaluate(model, held_out, k=1)["rmse"], rel=1e-6)
 
 
 def test_tuned_settings_predict_better_than_the_defaults():
@@ -210,8 +224,8 @@ def test_a_diverged_trial_counts_as_the_worst(monkeypatch):
 
     monkeypatch.setattr("mcfast.tuning.fit", fit)
     found = mcfast.tune(planted(), "4 trials")
-    assert found.trials[0].rmse == math.inf
-    assert found.best.rmse < math.inf
+    assert found.trials[0].error == math.inf
+    assert found.best.error < math.inf
     with pytest.raises(mcfast.DivergenceError, match="no trial stayed finite"):
         mcfast.tune(planted(), "4 trials", learning_rate=0.1)
 
@@ -278,7 +292,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     report = json.loads(capsys.readouterr().out)
     found = mcfast.tune(mcfast.read_triples("train.csv"), "5 trials", learning_rate=0.05)
     assert report["settings"] == found.settings
-    assert [trial["rmse"] for trial in report["trials"]] == [trial.rmse for trial in found.trials]
+    assert [trial["error"] for trial in report["trials"]] == [trial.error for trial in found.trials]
     np.testing.assert_array_equal(mcfast.load("model").user_factors, found.model.user_factors)
 
     assert cli.main([*arguments, "--no-biases", "--validation", "train.csv"]) == 0

@@ -22,7 +22,7 @@ from .errors import DivergenceError
 from .halving import RANGES, proposals
 from .model import Model
 from .progress import bar
-from .training import fit
+from .training import fit, validation_name
 
 DEFAULTS = {"factors": 64, **{name: inspect.signature(fit).parameters[name].default for name in RANGES}}
 OWN = {"triples", "validation", "patience", "refit", "init", "callback", "progress"}  # what `fit` is told by `tune`
@@ -39,15 +39,16 @@ class Trial:
         From 1.
     settings : dict
         Its factors, regularization, learning_rate and epochs, and what was fixed.
-    rmse : float
-        On the validation part, after the last epoch; infinite where training diverged.
+    error : float
+        On the validation part, after the last epoch: RMSE for losses of ratings, else the mean loss; infinite where
+        training diverged.
     seconds : float
         What it took.
     """
 
     number: int
     settings: dict[str, Any]
-    rmse: float
+    error: float
     seconds: float
 
 
@@ -132,13 +133,13 @@ def tune(
     The first trial has the defaults of `fit`. What follows is successive halving [1]_ over the number of factors, since
     few factors cost little and like nearly the same settings as many: of a bracket of candidates the better half goes
     on with twice the factors, and so on. The first bracket is drawn from wide ranges. For later ones many candidates
-    are drawn around the best settings so far, and those are tried that a quadratic surface, fitted to the best results,
-    holds for the best with many factors [2]_. A trial counts by the error after its last epoch, so that the number of
-    epochs and the schedule of the step are tried as they will be used.
+    are drawn around the best settings so far, and those are tried of which a Gaussian process, fitted to the best
+    results, expects most with many factors [2]_. A trial counts by the error after its last epoch, so that the number
+    of epochs and the schedule of the step are tried as they will be used.
 
     .. [1] Jamieson, Talwalkar: "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016.
-    .. [2] Box, Wilson: "On the experimental attainment of optimum conditions", Journal of the Royal Statistical Society
-       B 13(1), 1951.
+    .. [2] Jones, Schonlau, Welch: "Efficient global optimization of expensive black-box functions", Journal of Global
+       Optimization 13, 1998.
 
     Examples
     --------
@@ -158,6 +159,8 @@ def tune(
     data = as_triples(triples, threads=checks.thread_count(threads))
     train, held_out, everything = _parts(data, validation, seed)
     search = _Search(train, held_out, {"seed": seed, "threads": threads}, deadline, len(everything) / len(train))
+    measure = validation_name(fixed.get("loss", "squared"))
+    label = measure.replace("_", " ").replace("rmse", "RMSE")
     interrupted = False
     timed = most is None
     with bar(most or seconds, "tune", show=progress, unit="s" if timed else "trial") as shown:
@@ -166,7 +169,7 @@ def tune(
                 if not search.attempt(settings):
                     break
                 shown.update(seconds - (deadline - time.perf_counter()) - shown.n if timed else 1)
-                shown.set_postfix_str(f"validation RMSE {search.best.rmse:.4f}" if search.best else "diverged")
+                shown.set_postfix_str(f"{label} {search.best.error:.4f}" if search.best else "diverged")
                 stop = callback(search.trials[-1]) if callback is not None else None
                 if len(search.trials) == most or (isinstance(stop, bool | np.bool_) and stop):
                     break
@@ -182,7 +185,7 @@ def tune(
     if interrupted:
         text = f"interrupted: the model is that of trial {best.number}, fitted to the training part alone"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
-    model.metrics["validation_rmse"] = best.rmse
+    model.metrics[measure] = best.error
     return Tuning(model, {**best.settings, "seed": seed}, search.trials, best, interrupted)
 
 
@@ -208,16 +211,16 @@ class _Search:
             whole = (time.perf_counter() - start) * settings["epochs"] / epoch.number
             return bool(start + whole + self._growth * max(whole, self.best.seconds) > self._deadline)
 
-        model, rmse = None, math.inf
+        model, error = None, math.inf
         with suppress(DivergenceError):
             options = {**settings, **self._common, "validation": self._held_out, "callback": late}
             model = _fit(self._train, {**options, "patience": None, "refit": False})
             if len(model.history) < settings["epochs"]:
                 return False
-            rmse = float(model.history[-1]["validation"])
-        trial = Trial(len(self.trials) + 1, settings, rmse, time.perf_counter() - start)
+            error = float(model.history[-1]["validation"])
+        trial = Trial(len(self.trials) + 1, settings, error, time.perf_counter() - start)
         self.trials.append(trial)
-        if model is not None and (self.best is None or rmse < self.best.rmse):
+        if model is not None and (self.best is None or error < self.best.error):
             self.best, self.model = trial, model
         return True
 

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "out": arguments.out,
                 "triples": len(triples),
                 "settings": found.settings,
-                "validation_rmse": found.best.rmse,
+                "validation": found.model.metrics,
                 "trials": [vars(trial) for trial in found.trials],
                 "interrupted": found.interrupted,
                 "seconds": {"read": read - start, "tune": tuned - read},
@@ -85,18 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.source}: {triples}, read in {read - start:.2f} s")
         print(f"the best of {len(found.trials)} trials:")
-        print(_table(sorted(found.trials, key=lambda trial: trial.rmse)[:SHOWN]))
+        print(_table(sorted(found.trials, key=lambda trial: trial.error)[:SHOWN], *found.model.metrics))
         print(f"{arguments.out}: {found.model}, tuned in {tuned - read:.2f} s")
     return common.INTERRUPTED if found.interrupted else 0
 
 
-def _table(trials: list[Trial]) -> str:
-    header = ["trial", *SEARCHED, "validation RMSE", "seconds"]
+def _table(trials: list[Trial], measure: str) -> str:
+    header = ["trial", *SEARCHED, measure.replace("_", " ").replace("rmse", "RMSE"), "seconds"]
     rows = [
         [
             str(trial.number),
             *(f"{trial.settings[name]:g}" for name in SEARCHED),
-            f"{trial.rmse:.4f}",
+            f"{trial.error:.4f}",
             f"{trial.seconds:.2f}",
         ]
         for trial in trials
