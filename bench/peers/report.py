@@ -13,19 +13,18 @@ Records = list[dict[str, Any]]
 def table(records: Records) -> str:
     """Return a Markdown table: of each contender its best measure, and what that took."""
     lines = [
-        "| | threads | measure | best | epochs | seconds | seconds to LIBMF's best | settings |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | threads | measure | best | epochs | seconds | seconds to LIBMF's best | LIBMF's by those | settings |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     curves = medians(records)
-    libmf = min(
-        (value for key, curve in curves.items() if "libmf" in key.name.lower() for *_, value in curve), default=0
-    )
+    points = [point for key, curve in curves.items() if "libmf" in key.name.lower() for point in curve]
+    _, solver, libmf = min(points, key=lambda point: point[2], default=(0, 0.0, 0.0))
     for key, curve in curves.items():
         epochs, seconds, value = (min if key.measure == "rmse" else max)(curve, key=lambda point: point[2])
         enough = [point[1] for point in curve if key.measure == "rmse" and round(point[2], 4) <= round(libmf, 4)]
-        reached = f"{min(enough):.3f}" if enough else ""
-        cells = key.name, key.threads, key.measure, f"{value:.4f}", epochs, f"{seconds:.3f}", reached, key.settings
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        reached, ratio = (f"{min(enough):.3f}", f"{solver / min(enough):.1f}") if enough else ("", "")
+        cells = [key.name, key.threads, key.measure, f"{value:.4f}", epochs, f"{seconds:.3f}", reached, ratio]
+        lines.append("| " + " | ".join(map(str, [*cells, key.settings])) + " |")
     failures = {
         f"{record['name']}, {record['epochs']} epochs: {record['failed']}" for record in records if "failed" in record
     }
