@@ -8,7 +8,17 @@
 namespace mcfast {
 
 // What a stream is drawn for; part of the counter, so that streams of one seed never meet.
-enum class Stream : uint32_t { user_factors = 1, item_factors = 2, user_order = 3, item_order = 4, rounds = 5 };
+enum class Stream : uint32_t {
+    user_factors = 1,
+    item_factors = 2,
+    user_order = 3,
+    item_order = 4,
+    rounds = 5,
+    positives = 6,  // their order in an epoch
+    negatives = 7,
+    pool = 8,  // among which hard negatives are looked for
+    dropout = 9
+};
 
 inline std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> counter) {
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);

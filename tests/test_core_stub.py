@@ -16,7 +16,7 @@ def stubbed():
     for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         methods = [node for node in owner.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
         functions |= {f"{owner.name}.{node.name}": node for node in methods}
-    return {name: [a.arg for a in node.args.args] for name, node in functions.items()}
+    return {name: [a.arg for a in node.args.args + node.args.kwonlyargs] for name, node in functions.items()}
 
 
 def bound():

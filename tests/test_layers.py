@@ -15,8 +15,8 @@ CSRC, PACKAGE = ROOT / "csrc", ROOT / "python" / "mcfast"
 
 BASIS = {"kernels", "parallel", "memory", "philox"}
 CPP_MAY_USE = {
-    "bind": {"train", "recall", "data", "evaluate", "compose"} | BASIS,
-    **dict.fromkeys(("train", "recall", "data", "evaluate", "compose"), BASIS),
+    "bind": {"train", "rank", "recall", "data", "evaluate", "compose"} | BASIS,
+    **dict.fromkeys(("train", "rank", "recall", "data", "evaluate", "compose"), BASIS),
     **{layer: set() for layer in BASIS},
 }
 SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in (".cpp", ".h"))
@@ -68,6 +68,10 @@ LAYERS = {
             "seen",
             "baselines",
             "training",
+            "partition",
+            "ranking_options",
+            "ranking_training",
+            "rating_training",
             "epochs",
             "evaluation",
             "measures",

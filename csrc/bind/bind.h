@@ -22,6 +22,7 @@ void register_build(py::module_& m);
 void register_compose(py::module_& m);
 void register_data(py::module_& m);
 void register_evaluate(py::module_& m);
+void register_rank(py::module_& m);
 void register_recall(py::module_& m);
 void register_score(py::module_& m);
 void register_train(py::module_& m);

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
     mcfast::bind::register_compose(m);
     mcfast::bind::register_score(m);
     mcfast::bind::register_train(m);
+    mcfast::bind::register_rank(m);
     mcfast::bind::register_recall(m);
     mcfast::bind::register_evaluate(m);
 }

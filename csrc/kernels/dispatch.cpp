@@ -14,14 +14,17 @@ namespace mcfast::kernels {
     extern const ScoreTable score_##symbol; \
     extern const ScanTable scan_##symbol;   \
     extern const SgdTable sgd_##symbol;     \
-    extern const SumsTable sums_##symbol;
+    extern const SumsTable sums_##symbol;   \
+    extern const TileTable tile_##symbol;
 MCFAST_SETS(MCFAST_DECLARE)
 #undef MCFAST_DECLARE
 
 namespace {
 
-#define MCFAST_ENTRY(symbol, name, test) \
-    {name, &score_##symbol, &scan_##symbol, &sgd_##symbol, &sums_##symbol, [] { return static_cast<bool>(test); }},
+#define MCFAST_ENTRY(symbol, name, test)                                                        \
+    {name, &score_##symbol, &scan_##symbol, &sgd_##symbol, &sums_##symbol, &tile_##symbol, [] { \
+         return static_cast<bool>(test);                                                        \
+     }},
 const Set all[] = {MCFAST_SETS(MCFAST_ENTRY)};
 #undef MCFAST_ENTRY
 constexpr int n_sets = sizeof all / sizeof *all;

@@ -161,6 +161,58 @@ struct SumsTable {
     SumsOf<double> doubles;
 };
 
+// tile.cpp: some positive pairs against negatives that they share
+
+// A score z is the inner product of a user's row with an item's. A loss of positive p and negatives j is a function of
+// z_p and z_j - corrections[j] - row_corrections[r]; a negative that a row may not meet has a score of minus infinity.
+struct Tile {
+    int64_t rows, columns, width;  // positives, negatives, padded factors
+    const float *users, *items;    // rows x width: the sides of the positives
+    const float* negatives;        // padded(columns) x width, the padding 0
+    const float* corrections;      // padded(columns), the padding anything
+    const float* row_corrections;  // rows
+    const int32_t* hidden_indptr;  // the columns that a row may not meet, as in CSR
+    const int32_t* hidden;
+    float *user_gradients, *item_gradients;  // rows x width; written
+    float* negative_gradients;               // padded(columns) x width; written
+    float* transposed;                       // scratch, width x padded(columns)
+    float* scores;                           // scratch, strip_rows x padded(columns)
+};
+
+constexpr int64_t strip_rows = 64;  // of a tile done at a time, so that their scores stay in the cache
+
+struct RankingParameters {
+    float margin;
+    float negative_weight;
+};
+
+// Ranking losses: X(id, name, type). One line here and one file in ranking/ make a loss.
+#define MCFAST_RANKING_LOSSES(X)                       \
+    X(softmax, "softmax", Softmax)                     \
+    X(bsl, "bsl", Bilateral)                           \
+    X(bpr, "bpr", Bpr)                                 \
+    X(pairwise_hinge, "pairwise-hinge", PairwiseHinge) \
+    X(logistic, "logistic", Pointwise)                 \
+    X(ccl, "ccl", CosineContrastive)
+
+enum class RankingLoss : int {
+#define MCFAST_LOSS_ID(id, name, type) id,
+    MCFAST_RANKING_LOSSES(MCFAST_LOSS_ID)
+#undef MCFAST_LOSS_ID
+};
+
+// Writes the gradients of a tile and returns the sum of its losses.
+using TileFn = double (*)(const Tile&, const RankingParameters&);
+
+struct TileTable {
+    TileFn (*tile)(RankingLoss);
+    // out[r][c] = <a[r], b[c]>, b given by columns: `transposed` is width x stride, out rows x stride, stride a
+    // multiple of row_alignment.
+    void (*products)(const float* a, int64_t rows, int64_t width, const float* transposed, int64_t stride, float* out);
+    // to, width x padded(n), of from, n x width; what is padded is 0.
+    void (*transpose)(const float* from, int64_t n, int64_t width, float* to);
+};
+
 // dispatch.cpp
 
 struct Set {
@@ -169,6 +221,7 @@ struct Set {
     const ScanTable* scan;
     const SgdTable* sgd;
     const SumsTable* sums;
+    const TileTable* tile;
     bool (*supported)();
 };
 

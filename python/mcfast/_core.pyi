@@ -187,3 +187,54 @@ class Trainer:
     def import_items(self, rows: _Int32s, factors: _Floats, biases: _Floats | None) -> None: ...
     def export_users(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...
     def export_items(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...
+
+ranking_losses: list[str]
+
+class RankingTrainer:
+    def __init__(
+        self,
+        users: _Int32s,
+        items: _Int32s,
+        n_users: int,
+        n_items: int,
+        *,
+        factors: int,
+        loss: str,
+        margin: float,
+        negative_weight: float,
+        cosine: bool,
+        temperature: float,
+        learn_temperature: bool,
+        l2: tuple[float, float],
+        dropout: float,
+        subsampling: float,
+        hide_known: bool,
+        negatives: Sequence[tuple[str, int]],
+        given: tuple[_Int32s, _Int32s] | None,
+        pool: int,
+        exponent: float,
+        logq: float,
+        corrected: bool,
+        optimizer: str,
+        batch: int,
+        seed: int,
+        threads: int,
+    ) -> None: ...
+    @property
+    def n_users(self) -> int: ...
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    def negatives(self, epoch: int, tile: int, batch: _Int32s, first: int) -> tuple[_Int32s, _Floats]: ...
+    def epoch(
+        self, number: int, learning_rate: float, threads: int, progress: Callable[[int], object] | None
+    ) -> float: ...
+    def checkpoint(self, threads: int) -> None: ...
+    def restore(self, threads: int) -> None: ...
+    def import_users(self, rows: _Int32s, factors: _Floats) -> None: ...
+    def import_items(self, rows: _Int32s, factors: _Floats) -> None: ...
+    def export_users(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...
+    def export_items(self, factors: _Floats, biases: _Floats, threads: int) -> None: ...

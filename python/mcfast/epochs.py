@@ -31,7 +31,7 @@ class Epoch:
         Mean training loss, each triple's before its step: for squared loss half the squared error, without the
         penalty.
     validation : float or None
-        On the validation part: RMSE for losses of ratings, else the mean loss.
+        On the validation part: RMSE for losses of ratings, NDCG@20 for ranking losses, else the mean loss.
     seconds : float
         Time of the training pass alone.
     learning_rate : float
@@ -89,18 +89,24 @@ class Outcome:
 
 
 def run(
-    trainer: _core.Trainer, n: int, validate: Callable[[], float] | None, settings: Settings, epochs: int
+    trainer: _core.Trainer | _core.RankingTrainer,
+    n: int,
+    validate: Callable[[], float] | None,
+    settings: Settings,
+    epochs: int,
+    *,
+    higher_is_better: bool = False,
 ) -> Outcome:
     """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for.
 
     Parameters
     ----------
-    trainer : _core.Trainer
+    trainer : _core.Trainer or _core.RankingTrainer
         In its initial state.
     n : int
         Its number of triples.
     validate : callable or None
-        Returns the error on the validation part as the trainer stands.
+        Returns the measure on the validation part as the trainer stands: an error, unless `higher_is_better`.
     settings : Settings
         Of the training.
     epochs : int
@@ -118,6 +124,7 @@ def run(
         Ctrl-C came before an epoch was whole.
     """
     history: list[Epoch] = []
+    sign = -1 if higher_is_better else 1
     best: tuple[int, Learnt] | None = None  # with validation, since a later epoch may turn out worse
     saved, interrupted, halved = -1, False, 1.0
     with bar(epochs * n, "fit", show=settings.progress, unit="triple") as shown:
@@ -130,7 +137,7 @@ def run(
                 score = validate() if validate else None
                 history.append(Epoch(number, loss, score, seconds, rate))
                 shown.set_postfix_str(f"loss {loss:.4f}" + ("" if score is None else f", validation {score:.4f}"))
-                if score is not None and (best is None or score < (history[best[0] - 1].validation or math.inf)):
+                if score is not None and (best is None or sign * score < sign * _validation(history[best[0] - 1])):
                     best = number, export(trainer, settings.threads)
                 stop = settings.callback(history[-1]) if settings.callback is not None else None
                 if isinstance(stop, bool | np.bool_) and stop:
@@ -149,7 +156,11 @@ def run(
     return Outcome(learnt, history, number, interrupted)
 
 
-def export(trainer: _core.Trainer, threads: int) -> Learnt:
+def _validation(epoch: Epoch) -> float:
+    return math.inf if epoch.validation is None else epoch.validation
+
+
+def export(trainer: _core.Trainer | _core.RankingTrainer, threads: int) -> Learnt:
     """Return the state of a trainer in row order and in the units of the scores."""
     users, items = trainer.n_users, trainer.n_items
     learnt = Learnt(
@@ -164,7 +175,7 @@ def export(trainer: _core.Trainer, threads: int) -> Learnt:
 
 
 def _epoch(
-    trainer: _core.Trainer, number: int, n: int, halved: float, settings: Settings, shown: Any
+    trainer: _core.Trainer | _core.RankingTrainer, number: int, n: int, halved: float, settings: Settings, shown: Any
 ) -> tuple[float, float, float, float]:
     """Run one epoch; where it diverges, once more from its start at half the step, which then stays halved."""
 

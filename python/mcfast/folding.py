@@ -36,13 +36,13 @@ def fold_user(model: Model, items: Rows, scores: Float64 | None) -> Folded:
     """Return the user that fits scores of items, given by row, with the items as they are; see `Model.fold_in`."""
     sums = None if scores is None else model.scale.sums(scores)
     residuals = above_average(sums, model.mean + model.item_biases[items].astype(np.float64))
-    return ridge(model.item_factors[items], residuals, regularization(model.parameters), biased=_biased(model))
+    return _ridge(model, model.item_factors[items], residuals)
 
 
 def fold_item(model: Model, users: Rows, scores: Float64) -> Folded:
     """Return the item that fits scores of users, given by row; as `fold_user`."""
     residuals = model.scale.sums(scores) - model.mean - model.user_biases[users]
-    return ridge(model.user_factors[users], residuals, regularization(model.parameters), biased=_biased(model))
+    return _ridge(model, model.user_factors[users], residuals)
 
 
 def above_average(scores: Float64 | None, averages: Float64) -> Float64:
@@ -58,12 +58,18 @@ def regularization(parameters: dict[str, object]) -> float:
     return float(value) if isinstance(value, int | float) else REGULARIZATION
 
 
+def is_unit(parameters: dict[str, object]) -> bool:
+    """Say whether the vectors of a model lie on the unit sphere."""
+    return parameters.get("similarity") == "cosine"
+
+
 def ridge(
     factors: Float32,
     residuals: Float64,
     regularization: float,
     *,
     biased: bool,
+    unit: bool = False,
     start: Folded | None = None,
     learned: Float32 | None = None,
 ) -> Folded:
@@ -84,6 +90,8 @@ def ridge(
         Strength, for each score.
     biased : bool
         Whether there is a bias; otherwise it stays what it was at the start.
+    unit : bool, default False
+        Whether the vector is brought to the unit sphere at the end.
     start : Folded, optional
         The solution so far.
     learned : numpy.ndarray, optional
@@ -112,7 +120,14 @@ def ridge(
     rows, targets = np.vstack([features, penalty]), np.append(residuals, penalty @ origin * (m / n))
     solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
     k = factors.shape[1]
+    if unit:
+        solution[:k] /= np.linalg.norm(solution[:k]) or 1.0
     return Folded(solution[:k].astype(np.float32), float(solution[-1]) if biased else bias)
+
+
+def _ridge(model: Model, factors: Float32, residuals: Float64) -> Folded:
+    strength, unit = regularization(model.parameters), is_unit(model.parameters)
+    return ridge(factors, residuals, strength, biased=_biased(model), unit=unit)
 
 
 def _with_ones(factors: Float32, biased: bool) -> Float64:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from numbers import Real
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _core, checks
-from .data.ids import Ids
 from .data.triples import Triples, as_triples
-from .epochs import Epoch, Outcome, Settings, export, run
+from .epochs import Epoch, Outcome, Settings
 from .model import Model
-from .scale import LINK_OF, Scale, bounds
-from .seen import Seen
+from .partition import over, seen_pairs, split
+from .ranking_options import Ranking, is_ranking, ranking_options, refuse
+from .ranking_training import hard_rows, parameters, positives, tell_of_exposed, train_ranking
+from .rating_training import check_scores, clip_bounds, train_ratings
+from .scale import LINK_OF, Scale
+
+Trainer = _core.Trainer | _core.RankingTrainer
+Learn = Callable[[Triples, Triples | None, Settings, int, Model | None], tuple[Outcome, Trainer]]
 
 
 def fit(
@@ -48,6 +50,23 @@ def fit(
     seed: int = 0,
     threads: int | None = None,
     blocks: tuple[int, int] | None = None,
+    similarity: str = "ip",
+    positive: float | None = None,
+    exposed: str | None = None,
+    negatives: str | Mapping[str, float] | None = None,
+    n_negatives: int = 1024,
+    popularity_exponent: float = 0.75,
+    hard_negatives: Any = None,
+    hard_pool: int = 4096,
+    mask_known: bool = False,
+    temperature: float | str | None = None,
+    logq: float | str = 0.0,
+    margin: float | None = None,
+    negative_weight: float | None = None,
+    subsampling: float = 0.0,
+    dropout: float = 0.0,
+    optimizer: str = "adagrad",
+    batch_size: int = 4096,
 ) -> Model:
     r"""Learn factors of users and items from observed scores.
 
@@ -97,6 +116,11 @@ def fit(
         - "poisson": scores are counts >= 0; :math:`z` is the logarithm of the mean, `Model.predict` gives the mean;
         - "hinge": scores are labels -1 and +1, or 0 and 1; :math:`\max(0, 1 - y z)`. `Model.predict` gives :math:`z`,
           whose sign tells the label.
+
+        Or a ranking loss, which sets items that a user took against sampled negatives: "softmax", "bsl", "bpr",
+        "pairwise-hinge", "ccl", and "logistic" where `negatives` are given. ``docs/ranking.md`` has their formulas.
+        They learn no biases and scale no scores; `regularization` counts for each positive, and does nothing under
+        cosine. All arguments from `similarity` on are theirs.
     weights : array_like, optional
         Of shape (n,): finite numbers > 0, in the order of the triples, by which their losses are multiplied. Best
         around 1, since they lengthen the steps. No pair may have been merged, or give a `Triples` (whose `with_weights`
@@ -106,7 +130,7 @@ def fit(
         the order of recommendations do not change; errors, in `validation` too, are those of clipped predictions.
     validation : float, Triples or like `triples`, optional
         A fraction in (0, 1) drawn by `seed`, or data of its own. The best epoch is found on it: by RMSE for
-        squared, absolute and huber loss, else by the mean loss.
+        squared, absolute and huber loss, by NDCG@20 over all unseen items for ranking losses, else by the mean loss.
     patience : int or None, default 3
         With `validation`: stop after so many epochs without a new best; None never stops early.
     refit : bool, default True
@@ -130,13 +154,54 @@ def fit(
     blocks : (int, int), optional
         User and item stripes of the training grid. By default about 64 and 32, fewer for little data, more for many
         items. Changes the bits of the result.
+    similarity : {"ip", "cosine"}, default "ip"
+        What scores are made of. With "cosine" all vectors stay on the unit sphere, so that inner product, cosine and
+        distance rank alike at recall.
+    positive : float, optional
+        Triples of this score or more are positives; by default those above 0.
+    exposed : {"ignore", "hard"}, optional
+        What the other triples are, items that were shown and not taken: left out, with a warning that says why if None;
+        or the `hard_negatives`.
+    negatives : {"uniform", "popularity", "in-batch", "hard", "all"} or mapping of them to shares, optional
+        Where negatives come from, by default "uniform": any item; items by their number of positives to the power of
+        `popularity_exponent`; other positives of the step; for each user the best scored unseen items of a random pool
+        of `hard_pool`, or `hard_negatives`; every item, which makes softmax the full one. Shares mix them, say
+        ``{"uniform": 0.5, "hard": 0.5}``.
+    n_negatives : int, default 1024
+        Negatives of a positive; 256 positives share them.
+    popularity_exponent : float, default 0.75
+        Of "popularity".
+    hard_negatives : (users, items), optional
+        Ids of pairs to draw hard negatives from. Users without any draw from all items.
+    hard_pool : int, default 4096
+        Items among which hard negatives are looked for.
+    mask_known : bool, default False
+        Keep all positives of a user from being its negatives, not only the one at hand; always so with "hard".
+    temperature : float or "learnt", optional
+        Scores are divided by it. By default 0.1 under cosine with "softmax" and "bsl", else 1; "learnt" starts there.
+    logq : float or "corrected", default 0.0
+        Of "softmax" and "bsl", how far scores are corrected for what is drawn more often: 1 estimates the full softmax,
+        0 ranks by preference over what is drawn; "corrected" is 1 with the positive set apart.
+    margin : float, optional
+        Of "pairwise-hinge", by default 0.5, and "ccl", 0.8.
+    negative_weight : float, optional
+        What all negatives together weigh against the positive, in "bsl" and "logistic", by default 1, and "ccl", 150.
+    subsampling : float, default 0.0
+        Positives of items whose share of all is above it are left out at random, sqrt(subsampling / share) of them
+        staying; 0 keeps all.
+    dropout : float, default 0.0
+        Share of the entries of a user's vector that is left out, anew for each positive.
+    optimizer : {"adagrad", "adam"}, default "adagrad"
+        With one mean square a row; adam moves rows only when they are met.
+    batch_size : int, default 4096
+        Positives of a step.
 
     Returns
     -------
     Model
-        With `history` and, under `validation`, ``metrics["validation_rmse"]``, or ``"validation_loss"`` where the
-        scores are not ratings. Ctrl-C ends the training with the model of the last whole epoch, under `validation` of
-        the best one (`Model.interrupted`), or goes through if there is none.
+        With `history` and, under `validation`, ``metrics["validation_rmse"]``, ``"validation_ndcg@20"`` for ranking
+        losses, or ``"validation_loss"`` for others not of ratings. Ctrl-C ends the training with the model of the last
+        whole epoch, under `validation` of the best one (`Model.interrupted`), or goes through if there is none.
 
     Raises
     ------
@@ -160,6 +225,7 @@ def fit(
     >>> model.recommend("bob", k=1).ids
     array(['jam'], dtype=object)
     """
+    given = dict(locals())
     if init is not None and not isinstance(init, Model):
         raise TypeError(checks.message("init", type(init).__name__, "a Model"))
     if factors is None:
@@ -178,7 +244,7 @@ def fit(
         nonnegative=checks.flag(nonnegative, "nonnegative"),
         learning_rate=checks.real(learning_rate, "learning_rate", 0, above=True),
         biases=checks.flag(biases, "biases"),
-        loss=checks.choice(loss, "loss", _core.losses),
+        loss=checks.choice(loss, "loss", dict.fromkeys([*_core.losses, *_core.ranking_losses])),
         patience=None if patience is None else checks.integer(patience, "patience", 1),
         blocks=None if blocks is None else _blocks(blocks),
         seed=checks.integer(seed, "seed", 0, 2**64 - 1),
@@ -191,21 +257,39 @@ def fit(
     if init is not None and init.factors != settings.factors:
         raise ValueError(checks.message("factors", str(settings.factors), f"{init.factors}, as in init"))
 
+    options = {name: given[name] for name in RANKING}
+    hard_pairs = options.pop("hard_negatives")
+    ranking = None
+    if is_ranking(loss, negatives):
+        refuse({name: given[name] for name in RATING}, DEFAULTS, f"ranking loss {loss!r}")
+        ranking = ranking_options(loss, hard_given=hard_pairs is not None, **options)
+    else:
+        refuse({name: given[name] for name in RANKING}, DEFAULTS, f"loss {loss!r}")
+
     data = as_triples(triples, threads=settings.threads)
     data = data if weights is None else data.with_weights(weights)
-    _check_scores(data, settings.loss, "scores")
-    scale = Scale(LINK_OF[_core.losses[settings.loss]], _bounds(clip, data, settings.loss))
+    check = partial(check_scores, loss=settings.loss) if ranking is None else partial(positives, ranking=ranking)
+    check(data, "scores")
+    scale = Scale() if ranking is not None else Scale(LINK_OF[_core.losses[loss]], clip_bounds(clip, data, loss))
     if init is not None:
-        data = _over(init.users, init.items, data)
-    train, held_out, data = _split(data, validation, settings)
-    outcome, trainer = _train(train, held_out, settings, settings.epochs, init, scale.clip)
+        data = over(init.users, init.items, data)
+    train, held_out, data = split(data, validation, check, seed=settings.seed, threads=settings.threads)
+    learn: Learn = partial(train_ratings, clip=scale.clip)
+    if ranking is not None:
+        tell_of_exposed(data, ranking)
+        learn = partial(train_ranking, ranking=ranking, hard=hard_rows(hard_pairs, data))
+    outcome, trainer = learn(train, held_out, settings, settings.epochs, init)
     history, metrics = outcome.history, {}
     if held_out is not None:
-        errors = [epoch.validation for epoch in history if epoch.validation is not None]
-        metrics[validation_name(settings.loss)] = min(errors)
+        validated = [epoch.validation for epoch in history if epoch.validation is not None]
+        if ranking is not None:
+            metrics["validation_ndcg@20"] = max(validated)
+        else:
+            metrics[validation_name(settings.loss)] = min(validated)
         if refit and not outcome.interrupted:
-            outcome, trainer = _refit(data, settings, outcome, trainer, init)
-    mean, stripes = trainer.mean, trainer.blocks
+            outcome, trainer = _refit(data, settings, outcome, trainer, init, learn)
+    mean = trainer.mean if isinstance(trainer, _core.Trainer) else 0.0
+    kept = _parameters(settings, scale, ranking, trainer)
     del trainer  # its memory, before more is needed
     return Model(
         users=data.user_ids,
@@ -214,11 +298,9 @@ def fit(
         **outcome.learnt._asdict(),
         mean=mean,
         scale=scale,
-        predicts_scores=_core.losses[settings.loss] != "signs",
-        seen=_seen(data, init, positive=seen == "positive", threads=settings.threads),
+        seen=seen_pairs(data, init, positive=seen == "positive", threads=settings.threads),
         parameters={
-            **{k: v for k, v in vars(settings).items() if k not in ("threads", "progress", "callback")},
-            "clip": scale.fields()["clip"],
+            **kept,
             "validation": float(validation)
             if isinstance(validation, Real)
             else None
@@ -227,18 +309,34 @@ def fit(
             "duplicates": data.n_duplicates,
             "refit": refit,
             "seen": seen,
-            "blocks": list(stripes),
             "epochs_run": len(outcome.history),
             "interrupted": outcome.interrupted,
         },
         history=[asdict(epoch) for epoch in history],
         metrics=metrics,
+        predicts_scores=ranking is None and _core.losses[loss] != "signs",
     )
+
+
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
+# Arguments of one kind of loss alone.
+RATING = ("bias_regularization", "l1_regularization", "regularize", "nonnegative", "weights", "clip", "blocks")
+RANKING = tuple(DEFAULTS)[tuple(DEFAULTS).index("similarity") :]
 
 
 def validation_name(loss: str) -> str:
     """Return what the error on a validation part is called among the metrics of a model."""
     return "validation_rmse" if _core.losses[loss] == "ratings" else "validation_loss"
+
+
+def _parameters(settings: Settings, scale: Scale, ranking: Ranking | None, trainer: Trainer) -> dict[str, Any]:
+    """Return what a model keeps of the arguments."""
+    kept = {k: v for k, v in vars(settings).items() if k not in ("threads", "progress", "callback")}
+    if isinstance(trainer, _core.Trainer):
+        return kept | {"blocks": list(trainer.blocks), "clip": scale.fields()["clip"]}
+    assert ranking is not None
+    kept = {k: v for k, v in kept.items() if k not in (*RATING, "biases")}
+    return kept | parameters(ranking, trainer)
 
 
 def _blocks(value: Any) -> tuple[int, int]:
@@ -247,138 +345,16 @@ def _blocks(value: Any) -> tuple[int, int]:
     return checks.integer(value[0], "blocks[0]", 1, 1 << 20), checks.integer(value[1], "blocks[1]", 1, 1 << 20)
 
 
-def _bounds(clip: Any, data: Triples, loss: str) -> tuple[float, float] | None:
-    """Return the bounds of predictions."""
-    if not isinstance(clip, bool | np.bool_):
-        return bounds(clip)
-    if not clip:
-        return None
-    scores = _scores(data, loss)
-    return float(scores.min()), float(scores.max())
-
-
 def _strength(value: float | None, name: str, default: float) -> float:
     return default if value is None else checks.real(value, name, 0)
 
 
-def _check_scores(data: Triples, loss: str, name: str) -> None:
-    """Raise unless the loss knows such scores."""
-    kind, scores = _core.losses[loss], data.scores
-    if kind == "ratings" or not len(data):
-        return
-    low, high = float(scores.min()), float(scores.max())
-    expected, fits = {
-        "labels": ("0..1", low >= 0 and high <= 1),
-        "counts": ("numbers >= 0", low >= 0),
-        "signs": ("-1 and 1, or 0 and 1", bool(np.isin(scores, (0, 1)).all() or np.isin(scores, (-1, 1)).all())),
-    }[kind]
-    if not fits:
-        raise ValueError(checks.message(name, f"{low:g} to {high:g}", f"{expected} with loss={loss!r}"))
-
-
-def _scores(data: Triples, loss: str) -> npt.NDArray[np.float32]:
-    """Return the scores as the core wants them: labels 0 and 1 of a loss of signs become -1 and 1."""
-    return np.where(data.scores > 0, np.float32(1), np.float32(-1)) if _core.losses[loss] == "signs" else data.scores
-
-
-def _over(users: Ids, items: Ids, data: Triples) -> Triples:
-    """Return the triples over given vocabularies, to which their own new ids are added."""
-    user_ids, user_rows = users.union(data.user_ids)
-    item_ids, item_rows = items.union(data.item_ids)
-    return replace(data, users=user_rows[data.users], items=item_rows[data.items], user_ids=user_ids, item_ids=item_ids)
-
-
-def _split(data: Triples, validation: Any, settings: Settings) -> tuple[Triples, Triples | None, Triples]:
-    """Return what to train on, what to validate on, and both together; all over one vocabulary."""
-    if validation is None:
-        return data, None, data
-    if isinstance(validation, Real):
-        fraction = checks.real(validation, "validation", 0, 1, above=True)
-        train, held_out = data.split_random(fraction, seed=settings.seed)
-        if not len(train) or not len(held_out):
-            got = f"{fraction:g} of {len(data)} triples"
-            raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
-        return train, held_out, data
-    given = as_triples(validation, threads=settings.threads, name="validation")
-    _check_scores(given, settings.loss, "validation scores")
-    held_out = _over(data.user_ids, data.item_ids, given)
-    # A union keeps the rows of its first side.
-    train = replace(data, times=None, user_ids=held_out.user_ids, item_ids=held_out.item_ids)
-    both = replace(
-        train,
-        users=np.concatenate([train.users, held_out.users]),
-        items=np.concatenate([train.items, held_out.items]),
-        scores=np.concatenate([train.scores, held_out.scores]),
-        weights=None if train.weights is None else np.concatenate([train.weights, np.ones(len(held_out), np.float32)]),
-    )
-    return train, held_out, both
-
-
-def _train(
-    data: Triples,
-    held_out: Triples | None,
-    settings: Settings,
-    epochs: int,
-    init: Model | None,
-    clip: tuple[float, float] | None = None,
-) -> tuple[Outcome, _core.Trainer]:
-    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for."""
-    trainer = _core.Trainer(
-        data.users,
-        data.items,
-        _scores(data, settings.loss),
-        data.weights,
-        data.n_users,
-        data.n_items,
-        settings.factors,
-        settings.biases,
-        settings.loss,
-        (settings.user_regularization, settings.item_regularization, settings.bias_regularization),
-        (settings.l1_regularization, settings.l1_regularization),
-        settings.regularize == "row",
-        settings.nonnegative,
-        settings.seed,
-        settings.blocks or (0, 0),
-        settings.threads,
-    )
-    if init is not None:
-        # The old biases stand on the old mean.
-        user_biases = init.user_biases + np.float32(init.mean - trainer.mean) if settings.biases else None
-        item_biases = init.item_biases if settings.biases else None
-        trainer.import_users(np.arange(init.n_users, dtype=np.int32), init.user_rows, user_biases)
-        trainer.import_items(np.arange(init.n_items, dtype=np.int32), init.item_rows, item_biases)
-
-    def validation_error(part: Triples) -> float:
-        scores = _scores(part, settings.loss)
-        if _core.losses[settings.loss] != "ratings":
-            return trainer.loss(part.users, part.items, scores, settings.threads) / len(part)
-        if clip is None:
-            return math.sqrt(trainer.squared_error(part.users, part.items, scores, settings.threads) / len(part))
-        users, items, user_biases, item_biases = export(trainer, settings.threads)
-        offsets = trainer.mean + user_biases.astype(np.float64)
-        sums = _core.predict_pairs(users, items, offsets, item_biases, part.users, part.items, settings.threads)
-        return float(np.sqrt(np.mean((np.clip(sums, *clip).astype(np.float64) - scores) ** 2)))
-
-    validate = None if held_out is None else partial(validation_error, held_out)
-    return run(trainer, len(data), validate, settings, epochs), trainer
-
-
 def _refit(
-    data: Triples, settings: Settings, search: Outcome, searched: _core.Trainer, init: Model | None
-) -> tuple[Outcome, _core.Trainer]:
+    data: Triples, settings: Settings, search: Outcome, searched: Trainer, init: Model | None, learn: Learn
+) -> tuple[Outcome, Trainer]:
     """Train anew on everything, for as many epochs as were best; Ctrl-C leaves what the search has found."""
     try:
-        outcome, trainer = _train(data, None, replace(settings, callback=None), search.best, init)
+        outcome, trainer = learn(data, None, replace(settings, callback=None), search.best, init)
     except KeyboardInterrupt:
         return replace(search, interrupted=True), searched
     return (replace(search, interrupted=True), searched) if outcome.interrupted else (outcome, trainer)
-
-
-def _seen(data: Triples, init: Model | None, *, positive: bool, threads: int) -> Seen:
-    users, items = data.users, data.items
-    if positive:
-        users, items = users[data.scores > 0], items[data.scores > 0]
-    if init is not None:
-        old_users, old_items = init.seen.pairs()
-        users, items = np.concatenate([old_users, users]), np.concatenate([old_items, items])
-    return Seen.of(users, items, data.n_users, threads)

@@ -25,13 +25,27 @@ OPTIONS: common.Described = {
     "nonnegative": (bool, "keep factors at 0 or above"),
     "learning_rate": (float, "step of the first epoch"),
     "biases": (bool, "learn a bias for each user and item"),
-    "loss": (str, "the loss of a triple: " + ", ".join(_core.losses)),
+    "loss": (str, "the loss of a triple: " + ", ".join(dict.fromkeys([*_core.losses, *_core.ranking_losses]))),
+    "similarity": (str, "under a ranking loss: ip or cosine"),
+    "positive": (float, "under a ranking loss: scores from here on are positives (default: those above 0)"),
+    "exposed": (str, "what triples are that are not positive: ignore, or hard (negatives)"),
+    "negatives": (str, "uniform (the default), popularity, in-batch, hard or all"),
+    "n_negatives": (int, "negatives of a positive"),
+    "temperature": (float, "what scores are divided by"),
+    "logq": (float, "correction for what is drawn more often, 0..1"),
+    "negative_weight": (float, "what negatives weigh, in bsl, logistic and ccl"),
     "patience": (int, "with --validation: stop after so many epochs without a new best"),
     "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
     "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),
     "seed": (int, "of everything random"),
     "threads": (int, common.THREADS + "; the result does not depend on it"),
     "progress": (bool, "show a progress bar; by default on a terminal, after two seconds"),
+}
+
+MEASURES = {
+    "validation_rmse": "validation RMSE",
+    "validation_ndcg@20": "validation NDCG@20",
+    "validation_loss": "validation loss",
 }
 
 EXAMPLES = """
@@ -42,6 +56,7 @@ EXAMPLES = """
   mcfast fit clicks.csv --out model/ --loss logistic --score clicked --weight seconds --nonnegative
   mcfast fit log.parquet --out model/ --user uid --item iid --event action
   mcfast fit exposures.csv --out model/ --actions is_click=click is_like=like --points click=1 like=3
+  mcfast fit log.parquet --out model/ --user uid --item iid --event action --loss softmax --similarity cosine
   mcfast fit today.csv --out model/ --init model/ --epochs 3
 
 Ctrl-C writes the model of the last whole epoch, if there is one, and exits with 130.
@@ -115,8 +130,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def history(fitted: Model) -> str:
     """Lay out what each epoch brought."""
     validated = any(epoch["validation"] is not None for epoch in fitted.history)
-    error = "validation RMSE" if "validation_rmse" in fitted.metrics else "validation loss"
-    header = ["epoch", "training loss", *([error] if validated else []), "seconds"]
+    measure = next((name for name in MEASURES if name in fitted.metrics), "validation_loss")
+    header = ["epoch", "training loss", *([MEASURES[measure]] if validated else []), "seconds"]
     rows = [
         [
             str(epoch["number"]),

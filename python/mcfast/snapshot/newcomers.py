@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..errors import UnknownIdError
-from ..folding import Float64, Folded, above_average, regularization, ridge
+from ..folding import Float64, Folded, above_average, is_unit, regularization, ridge
 from ..scale import Scale
 from ..seen import Seen
 from ..store import keys
@@ -275,6 +275,7 @@ def _fold(catalogue: Catalogue, scored: Scored, published: tuple[Folded, Int32] 
         above_average(worth, version.mean + biases.astype(np.float64)),
         regularization(version.info["parameters"]),
         biased=version.index.offsets is not None,
+        unit=is_unit(version.info["parameters"]),
         start=start,
         learned=learned,
     )

@@ -1,0 +1,36 @@
+// What the tiles of a step add to the rows of one side, brought into the order in which it is added: by row, and within
+// a row in the order of tiles and of places in them, whatever thread wrote it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace mcfast::rank {
+
+struct Contribution {
+    int32_t row;
+    bool positive;  // else as a negative
+    const float* gradient;
+};
+
+class Contributions {
+public:
+    // Room for n; whoever computes a tile writes its part.
+    Contribution* resize(int64_t n) {
+        entries_.resize(static_cast<size_t>(n));
+        return entries_.data();
+    }
+    // Sorts, and finds where each row starts.
+    void sort(int32_t n_rows);
+
+    int64_t groups() const { return static_cast<int64_t>(starts_.size()) - 1; }
+    const Contribution* begin(int64_t group) const { return entries_.data() + starts_[static_cast<size_t>(group)]; }
+    const Contribution* end(int64_t group) const { return begin(group + 1); }
+
+private:
+    std::vector<Contribution> entries_, sorted_;
+    std::vector<int64_t> starts_;
+};
+
+}  // namespace mcfast::rank

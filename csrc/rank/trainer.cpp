@@ -1,0 +1,329 @@
+#include "rank/trainer.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "parallel.h"
+
+namespace mcfast::rank {
+namespace {
+
+constexpr float initial_noise = 0.3f;     // times 1 / sqrt(factors)
+constexpr int64_t grain = 64;             // rows updated at a time
+constexpr double temperature_rate = 0.1;  // of the learning rate, for the logarithm of the temperature
+constexpr double least_temperature = 1e-2, largest_temperature = 1e2;
+constexpr auto poll_interval = std::chrono::milliseconds(100);
+
+// The probability that a positive of each item takes part in an epoch: that of word2vec (Mikolov et al., NIPS 2013),
+// sqrt(share / subsampling) less of what is above it.
+std::vector<double> kept(const std::vector<int64_t>& counts, int64_t n, double subsampling) {
+    std::vector<double> out(counts.size(), 1.0);
+    if (subsampling > 0)
+        for (size_t i = 0; i < counts.size(); ++i)
+            if (counts[i] > 0)
+                out[i] =
+                    std::min(1.0, std::sqrt(subsampling * static_cast<double>(n) / static_cast<double>(counts[i])));
+    return out;
+}
+
+std::vector<int64_t> count(const std::vector<int32_t>& rows, int32_t n) {
+    std::vector<int64_t> out(static_cast<size_t>(n));
+    for (const int32_t row : rows) ++out[static_cast<size_t>(row)];
+    return out;
+}
+
+// Uniform in 0 .. n-1, from 64 bits.
+int64_t below(uint32_t high, uint32_t low, int64_t n) {
+    const uint64_t bits = uint64_t{high} << 32 | low;
+    return static_cast<int64_t>((static_cast<unsigned __int128>(bits) * static_cast<uint64_t>(n)) >> 64);
+}
+
+double dot(const float* a, const float* b, int64_t width) { return kernels::active().score->dot(a, b, width); }
+
+}  // namespace
+
+Trainer::Trainer(const Positives& p, const Lists& given, const Options& options)
+    : options_(options),
+      width_(kernels::padded(options.factors)),
+      users_(p.users, p.users + p.n),
+      items_(p.items, p.items + p.n),
+      given_(given),
+      state_{Table(p.n_users, options.factors, width_, options.optimizer),
+             Table(p.n_items, options.factors, width_, options.optimizer), -std::log(options.temperature), 0},
+      results_(static_cast<size_t>((std::min(options.batch, p.n) + tile_rows - 1) / tile_rows)) {
+    const std::vector<int64_t> user_counts = count(users_, p.n_users), item_counts = count(items_, p.n_items);
+    const float noise = initial_noise / std::sqrt(static_cast<float>(options.factors));
+    state_.users.initialise(user_counts.data(), noise, options.cosine, options.seed, Stream::user_factors,
+                            options.threads);
+    state_.items.initialise(item_counts.data(), noise, options.cosine, options.seed, Stream::item_factors,
+                            options.threads);
+    keep_ = kept(item_counts, p.n, options.subsampling);
+    std::vector<double> expected(keep_);
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] *= static_cast<double>(item_counts[i]);
+    sampler_.emplace(options.negatives, expected, options.seed);
+    for (Result& result : results_) {
+        result.users = Buffer<float>(tile_rows * width_);
+        result.items = Buffer<float>(tile_rows * width_);
+        result.negatives = Buffer<float>(kernels::padded(sampler_->size()) * width_);
+    }
+    if (options.hide_known || sampler_->hard() > 0) known_ = lists(p.users, p.items, p.n, p.n_users);
+}
+
+double Trainer::temperature() const { return std::exp(-state_.log_scale); }
+
+// The positives of an epoch in random order; of items that are subsampled, a random part.
+void Trainer::shuffle(uint32_t epoch) {
+    const auto bits = [&](size_t i, uint32_t draw) {
+        return philox(options_.seed, {static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32) << 1 | draw, epoch,
+                                      static_cast<uint32_t>(Stream::positives)});
+    };
+    order_.clear();
+    for (size_t i = 0; i < items_.size(); ++i) {
+        const double keep = keep_[static_cast<size_t>(items_[i])];
+        if (keep >= 1 || bits(i, 0)[0] < keep * 0x1p32) order_.push_back(static_cast<int64_t>(i));
+    }
+    for (size_t i = order_.size(); i > 1; --i) {
+        const auto b = bits(i, 1);
+        std::swap(order_[i - 1], order_[static_cast<size_t>(below(b[0], b[1], static_cast<int64_t>(i)))]);
+    }
+}
+
+double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
+    shuffle(number);
+    const auto n = static_cast<int64_t>(order_.size());
+    const double rate = temperature_rate * learning_rate;
+    std::vector<Desk> desks(static_cast<size_t>(threads));
+    Step step{number, 0, {}, {}};
+    double loss = 0;
+    auto polled = std::chrono::steady_clock::now();
+    for (int64_t first = 0; first < n; first += options_.batch) {
+        const int64_t size = std::min(options_.batch, n - first), tiles = (size + tile_rows - 1) / tile_rows;
+        step.users.resize(static_cast<size_t>(size));
+        step.items.resize(static_cast<size_t>(size));
+        for (int64_t i = 0; i < size; ++i) {
+            const auto positive = static_cast<size_t>(order_[static_cast<size_t>(first + i)]);
+            step.users[static_cast<size_t>(i)] = users_[positive];
+            step.items[static_cast<size_t>(i)] = items_[positive];
+        }
+        Contribution* const to_users = of_users_.resize(size);
+        Contribution* const to_items = of_items_.resize(size + tiles * sampler_->size());
+        std::atomic<int64_t> next{0};
+        parallel::run(static_cast<int>(std::min<int64_t>(threads, tiles)), [&](int worker) {
+            for (int64_t tile; (tile = next.fetch_add(1)) < tiles;) {
+                Result& result = results_[static_cast<size_t>(tile)];
+                compute(step, tile, result, desks[static_cast<size_t>(worker)]);
+                const int64_t start = tile * tile_rows, rows = std::min(tile_rows, size - start);
+                Contribution* item = to_items + start + tile * sampler_->size();
+                for (int64_t r = 0; r < rows; ++r) {
+                    const auto at = static_cast<size_t>(start + r);
+                    to_users[at] = {step.users[at], true, result.users.data() + r * width_};
+                    *item++ = {step.items[at], true, result.items.data() + r * width_};
+                }
+                for (int64_t j = 0; j < sampler_->size(); ++j)
+                    *item++ = {result.drawn.items[static_cast<size_t>(j)], false, result.negatives.data() + j * width_};
+            }
+        });
+        update(state_.users, of_users_, options_.user_l2, learning_rate, threads);
+        update(state_.items, of_items_, options_.item_l2, learning_rate, threads);
+        double slope = 0;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            loss += results_[static_cast<size_t>(tile)].loss;
+            slope += results_[static_cast<size_t>(tile)].scale_slope;
+        }
+        if (options_.learn_temperature && slope != 0) {
+            state_.scale_squares += slope * slope;
+            state_.log_scale = std::clamp(state_.log_scale - rate * slope / std::sqrt(state_.scale_squares),
+                                          -std::log(largest_temperature), -std::log(least_temperature));
+        }
+        step.first_tile += static_cast<uint32_t>(tiles);
+        if (const auto now = std::chrono::steady_clock::now(); now - polled >= poll_interval) {
+            polled = now;
+            poll(first + size);
+        }
+    }
+    if (!std::isfinite(loss) || !state_.users.finite(threads) || !state_.items.finite(threads))
+        return std::numeric_limits<double>::quiet_NaN();
+    return loss / static_cast<double>(std::max<int64_t>(n, 1));
+}
+
+void Trainer::compute(const Step& step, int64_t tile, Result& to, Desk& desk) {
+    const int64_t first = tile * tile_rows;
+    const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - first);
+    const int64_t columns = sampler_->size(), stride = kernels::padded(columns);
+    if (desk.users.size() == 0) {
+        desk.users = Buffer<float>(tile_rows * width_);
+        desk.items = Buffer<float>(tile_rows * width_);
+        desk.row_corrections = Buffer<float>(tile_rows);
+        desk.negatives = Buffer<float>(stride * width_);
+        desk.transposed = Buffer<float>(stride * width_);
+        desk.scores = Buffer<float>(kernels::strip_rows * stride);
+    }
+    const uint32_t number = step.first_tile + static_cast<uint32_t>(tile);
+    compose(step, first, rows, desk.users.data());
+    if (sampler_->hard() > 0) {
+        const int32_t* const users = step.users.data() + first;
+        if (!desk.miner) desk.miner.emplace(options_.pool, options_.seed);
+        if (given_.empty())
+            desk.miner->mine(step.epoch, number, sampler_->hard(), users, desk.users.data(), rows, state_.items, width_,
+                             known_, desk.hard);
+        else
+            pick(step.epoch, number, sampler_->hard(), users, rows, state_.items.n_rows(), given_, options_.seed,
+                 desk.hard);
+    }
+    sampler_->draw(step.epoch, number, step.items.data(), static_cast<int64_t>(step.items.size()), first, desk.hard,
+                   to.drawn);
+    hide(step, first, rows, to.drawn, desk);
+    for (int64_t r = 0; r < rows; ++r) {
+        const int32_t item = step.items[static_cast<size_t>(first + r)];
+        std::copy_n(state_.items.row(item), width_, desk.items.data() + r * width_);
+        const auto at = static_cast<size_t>(r);
+        desk.row_corrections[r] =
+            sampler_->row_correction(item, columns - (desk.hidden_indptr[at + 1] - desk.hidden_indptr[at]));
+    }
+    for (int64_t j = 0; j < columns; ++j)
+        std::copy_n(state_.items.row(to.drawn.items[static_cast<size_t>(j)]), width_,
+                    desk.negatives.data() + j * width_);
+    std::fill(desk.negatives.data() + columns * width_, desk.negatives.end(), 0.0f);
+    const kernels::Tile work{rows,
+                             columns,
+                             width_,
+                             desk.users.data(),
+                             desk.items.data(),
+                             desk.negatives.data(),
+                             to.drawn.corrections.data(),
+                             desk.row_corrections.data(),
+                             desk.hidden_indptr.data(),
+                             desk.hidden.data(),
+                             to.users.data(),
+                             to.items.data(),
+                             to.negatives.data(),
+                             desk.transposed.data(),
+                             desk.scores.data()};
+    to.loss = kernels::active().tile->tile(options_.loss)(work, options_.parameters);
+    to.scale_slope = 0;
+    if (options_.learn_temperature)  // a score is proportional to the user's vector, so this is sum_j slope_j score_j
+        for (int64_t r = 0; r < rows; ++r)
+            to.scale_slope += dot(desk.users.data() + r * width_, to.users.data() + r * width_, width_);
+    decompose(step, first, rows, desk.users.data(), to.users.data());
+}
+
+// Finds the columns that each positive may not meet: its own item, or all positives of its user.
+void Trainer::hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const {
+    desk.present.resize((static_cast<size_t>(state_.items.n_rows()) + 63) / 64);
+    for (const int32_t item : drawn.items) desk.present[static_cast<size_t>(item) / 64] |= uint64_t{1} << (item % 64);
+    desk.hidden_indptr.assign(1, 0);
+    desk.hidden.clear();
+    const auto hide_item = [&](int32_t item) {
+        if (!(desk.present[static_cast<size_t>(item) / 64] >> (item % 64) & 1)) return;
+        const auto [from, to] = std::equal_range(drawn.items.begin(), drawn.items.end(), item);
+        for (auto at = from; at != to; ++at) desk.hidden.push_back(static_cast<int32_t>(at - drawn.items.begin()));
+    };
+    for (auto at = static_cast<size_t>(first); at < static_cast<size_t>(first + rows); ++at) {
+        if (known_.empty())
+            hide_item(step.items[at]);
+        else
+            std::for_each(known_.begin(step.users[at]), known_.end(step.users[at]), hide_item);
+        desk.hidden_indptr.push_back(static_cast<int32_t>(desk.hidden.size()));
+    }
+    for (const int32_t item : drawn.items) desk.present[static_cast<size_t>(item) / 64] = 0;
+}
+
+// Users' vectors as scores are made of them: divided by the temperature, some entries left out; if cosine, the rest
+// brought back to the unit sphere.
+void Trainer::compose(const Step& step, int64_t first, int64_t rows, float* to) const {
+    const auto scale = static_cast<float>(std::exp(state_.log_scale));
+    const auto threshold = static_cast<uint32_t>(options_.dropout * 0x1p16);
+    for (int64_t r = 0; r < rows; ++r, to += width_) {
+        std::copy_n(state_.users.row(step.users[static_cast<size_t>(first + r)]), width_, to);
+        auto by = scale;
+        if (threshold > 0) {
+            const auto place = step.first_tile * static_cast<uint32_t>(tile_rows) + static_cast<uint32_t>(first + r);
+            for (int64_t k = 0; k < width_; k += 8) {
+                const auto bits = philox(options_.seed, {place, static_cast<uint32_t>(k / 8), step.epoch,
+                                                         static_cast<uint32_t>(Stream::dropout)});
+                for (int64_t i = 0; i < 8; ++i)
+                    if ((bits[static_cast<size_t>(i / 2)] >> (i % 2 * 16) & 0xffff) < threshold) to[k + i] = 0;
+            }
+            if (options_.cosine)
+                normalise(to, width_);
+            else
+                by /= static_cast<float>(1 - options_.dropout);
+        }
+        for (int64_t k = 0; k < width_; ++k) to[k] *= by;
+    }
+}
+
+// Turns gradients by what compose() has made into gradients by the users' vectors.
+void Trainer::decompose(const Step& step, int64_t first, int64_t rows, const float* composed, float* gradients) const {
+    const auto scale = static_cast<float>(std::exp(state_.log_scale));
+    for (int64_t r = 0; r < rows; ++r, composed += width_, gradients += width_) {
+        float by = scale;
+        if (options_.dropout > 0) {
+            const float* const x = state_.users.row(step.users[static_cast<size_t>(first + r)]);
+            float kept = 0, along = 0;
+            for (int64_t k = 0; k < width_; ++k) {
+                if (composed[k] == 0)
+                    gradients[k] = 0;  // left out
+                else
+                    kept += x[k] * x[k];
+                along += gradients[k] * composed[k];
+            }
+            if (options_.cosine && kept > 0) {
+                by /= std::sqrt(kept);
+                for (int64_t k = 0; k < width_; ++k) gradients[k] -= along / (scale * scale) * composed[k];
+            } else {
+                by /= static_cast<float>(1 - options_.dropout);
+            }
+        }
+        for (int64_t k = 0; k < width_; ++k) gradients[k] *= by;
+    }
+}
+
+void Trainer::update(Table& table, Contributions& contributions, float l2, float learning_rate, int threads) {
+    contributions.sort(static_cast<int32_t>(table.n_rows()));
+    const Steps how{options_.optimizer, options_.cosine, learning_rate};
+    parallel::chunks(threads, contributions.groups(), grain, [&](int64_t, int64_t begin, int64_t end) {
+        Buffer<float> sum(width_);
+        for (int64_t group = begin; group < end; ++group) {
+            const Contribution* const first = contributions.begin(group);
+            const Contribution* const last = contributions.end(group);
+            std::copy_n(first->gradient, width_, sum.data());
+            for (const Contribution* c = first + 1; c < last; ++c)
+                for (int64_t k = 0; k < width_; ++k) sum[k] += c->gradient[k];
+            if (l2 > 0) {
+                const auto positives = std::count_if(first, last, [](const Contribution& c) { return c.positive; });
+                const float strength = l2 * static_cast<float>(positives);
+                const float* const x = table.row(first->row);
+                for (int64_t k = 0; k < width_; ++k) sum[k] += strength * x[k];
+            }
+            table.step(first->row, sum.data(), how);
+        }
+    });
+}
+
+void Trainer::checkpoint(int threads) {
+    if (!saved_) {
+        const auto like = [&](const Table& t) {
+            return Table(t.n_rows(), options_.factors, width_, options_.optimizer);
+        };
+        saved_.emplace(State{like(state_.users), like(state_.items), 0, 0});
+    }
+    saved_->users.copy_from(state_.users, threads);
+    saved_->items.copy_from(state_.items, threads);
+    saved_->log_scale = state_.log_scale;
+    saved_->scale_squares = state_.scale_squares;
+}
+
+void Trainer::restore(int threads) {
+    state_.users.copy_from(saved_->users, threads);
+    state_.items.copy_from(saved_->items, threads);
+    state_.log_scale = saved_->log_scale;
+    state_.scale_squares = saved_->scale_squares;
+}
+
+}  // namespace mcfast::rank

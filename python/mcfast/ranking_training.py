@@ -1,0 +1,139 @@
+"""Training under a ranking loss: positives against sampled negatives."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core, checks
+from .data.triples import Triples
+from .epochs import Outcome, Settings, export, run
+from .model import Model
+from .ranking import BATCH, Ranker
+from .ranking_options import WHY_NOT_EXPOSED, Ranking
+from .seen import Seen
+
+CUT = 20  # of the ranking by which the best epoch is found
+
+Flags = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
+Pairs = tuple[Int32, Int32]
+
+
+def positives(data: Triples, name: str, ranking: Ranking) -> Flags:
+    """Return which triples are positives; there must be one."""
+    found: Flags = data.scores > 0 if ranking.positive is None else data.scores >= ranking.positive
+    if not found.any():
+        wanted = "above 0" if ranking.positive is None else f"of {ranking.positive:g} or more"
+        raise ValueError(checks.message(name, f"no score {wanted}", "a positive to learn from"))
+    return found
+
+
+def tell_of_exposed(data: Triples, ranking: Ranking) -> None:
+    """Say that rows that are not positives are left out, unless told what to do with them."""
+    n = int((~positives(data, "scores", ranking)).sum())
+    if n and ranking.exposed is None:
+        message = (
+            f"{n} of {len(data)} triples are not positive: refused as negatives and left out, since {WHY_NOT_EXPOSED}. "
+            'exposed="ignore" leaves them out without a word, exposed="hard" with negatives="hard" uses them.'
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def hard_rows(pairs: Any, data: Triples) -> Pairs | None:
+    """Return rows of the ids of pairs (users, items)."""
+    if pairs is None:
+        return None
+    if not isinstance(pairs, tuple | list) or len(pairs) != 2:
+        raise TypeError(checks.message("hard_negatives", type(pairs).__name__, "(users, items)"))
+    users, items = data.user_ids.rows(pairs[0], "hard_negatives"), data.item_ids.rows(pairs[1], "hard_negatives")
+    if len(users) != len(items) or not len(users):
+        raise ValueError(checks.message("hard_negatives", f"{len(users)} users and {len(items)} items", "pairs"))
+    return users, items
+
+
+def train_ranking(
+    data: Triples,
+    held_out: Triples | None,
+    settings: Settings,
+    epochs: int,
+    init: Model | None,
+    *,
+    ranking: Ranking,
+    hard: Pairs | None,
+) -> tuple[Outcome, _core.RankingTrainer]:
+    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for.
+
+    `hard` are pairs of rows to take hard negatives from; None looks for them.
+    """
+    positive = positives(data, "scores", ranking)
+    if ranking.exposed == "hard" and hard is None:
+        hard = data.users[~positive], data.items[~positive]
+    trainer = _core.RankingTrainer(
+        np.ascontiguousarray(data.users[positive]),
+        np.ascontiguousarray(data.items[positive]),
+        data.n_users,
+        data.n_items,
+        factors=settings.factors,
+        loss=settings.loss,
+        margin=ranking.margin,
+        negative_weight=ranking.negative_weight,
+        cosine=ranking.similarity == "cosine",
+        temperature=ranking.temperature,
+        learn_temperature=ranking.learn_temperature,
+        l2=(settings.user_regularization, settings.item_regularization),
+        dropout=ranking.dropout,
+        subsampling=ranking.subsampling,
+        hide_known=ranking.mask_known,
+        negatives=ranking.sources(),
+        given=hard,
+        pool=ranking.hard_pool,
+        exponent=ranking.popularity_exponent,
+        logq=1.0 if isinstance(ranking.logq, str) else ranking.logq,
+        corrected=ranking.logq == "corrected",
+        optimizer=ranking.optimizer,
+        batch=ranking.batch_size,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    if init is not None:
+        unit = ranking.similarity == "cosine"
+        for rows, into in ((init.user_rows, trainer.import_users), (init.item_rows, trainer.import_items)):
+            into(np.arange(len(rows), dtype=np.int32), _core.unit_rows(rows, settings.threads) if unit else rows)
+    validate = None
+    if held_out is not None:
+        wanted = positives(held_out, "validation scores", ranking)
+        validate = partial(_ndcg, trainer, data, held_out.select(wanted), settings)
+    outcome = run(trainer, int(positive.sum()), validate, settings, epochs, higher_is_better=True)
+    return outcome, trainer
+
+
+def _ndcg(trainer: _core.RankingTrainer, train: Triples, held_out: Triples, settings: Settings) -> float:
+    """Measure the full ranking of what was not seen in training: the mean NDCG over users with something held out."""
+    learnt, threads = export(trainer, settings.threads), settings.threads
+    users, places = np.unique(held_out.users, return_inverse=True)
+    indptr, relevant = _core.items_of_users(places.astype(np.int32), held_out.items, len(users), threads)
+    seen = Seen.of(train.users, train.items, train.n_users, threads)
+    ranker = Ranker(learnt.item_rows, None, threads)
+    total = 0.0
+    for start in range(0, len(users), BATCH):
+        part = slice(start, min(start + BATCH, len(users)))
+        k = min(CUT, train.n_items)
+        ranked, _, _ = ranker.search(learnt.user_rows, users[part], k, seen, None, threads, progress=False)
+        own = indptr[start : part.stop + 1]
+        measured = _core.ranking_measures(
+            ranked, own - own[0], relevant[own[0] : own[-1]], np.diff(own), [CUT], threads
+        )
+        total += measured[0]["ndcg"]
+    return total / len(users)
+
+
+def parameters(ranking: Ranking, trainer: _core.RankingTrainer) -> dict[str, Any]:
+    """Return what a model keeps of the options."""
+    kept = asdict(ranking)
+    return kept | ({"learnt_temperature": trainer.temperature} if ranking.learn_temperature else {})
