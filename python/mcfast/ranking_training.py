@@ -129,7 +129,7 @@ def _ndcg(trainer: _core.RankingTrainer, train: Triples, held_out: Triples, sett
         measured = _core.ranking_measures(
             ranked, own - own[0], relevant[own[0] : own[-1]], np.diff(own), [CUT], threads
         )
-        total += measured[0]["ndcg"]
+        total += float(measured[:, 0, _core.measures.index("ndcg")].sum())
     return total / len(users)
 
 
