@@ -5,6 +5,7 @@ killed, whose end of the pipe the system closes.
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,15 @@ import urllib.request
 from pathlib import Path
 
 LONGEST = 120  # seconds that a start may take
+ETCD = """
+name: default
+data-dir: {folder}/etcd
+listen-client-urls: http://127.0.0.1:0
+advertise-client-urls: http://127.0.0.1:0
+listen-peer-urls: http://127.0.0.1:0
+initial-advertise-peer-urls: http://127.0.0.1:0
+initial-cluster: default=http://127.0.0.1:0
+"""
 
 
 @contextlib.contextmanager
@@ -34,6 +44,9 @@ def keep():
     with tempfile.TemporaryDirectory(prefix="mcfast-milvus-server-", ignore_cleanup_errors=True) as folder:
         server = milvus.MilvusServer(wait_for_started=False)
         server.set_base_dir(folder)
+        etcd = Path(folder) / "etcd.yaml"  # otherwise on ports of its own choice: one server a machine
+        etcd.write_text(ETCD.format(folder=folder))
+        os.environ["ETCD_CONFIG_PATH"] = str(etcd)
         server.start()
         try:
             _wait(server, Path(folder))
