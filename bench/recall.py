@@ -14,7 +14,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,6 @@ Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray | None]]  # qu
 
 EF = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800, 6400)
 NPROBE = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-CHUNK = 10_000  # items inserted at a time
 CHECKED = 100  # queries whose answers are checked, and that are asked one at a time
 
 
@@ -43,17 +43,8 @@ def faiss_flat(items: np.ndarray, _threads: int) -> Peer:
 
     index = faiss.IndexFlatIP(items.shape[1])
     index.add(items)
-
-    def search(threshold: int) -> Search:
-        def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-            faiss.omp_set_num_threads(1)
-            faiss.cvar.distance_compute_blas_threshold = threshold
-            scores, rows = index.search(queries, k)
-            return rows, scores
-
-        return run
-
-    return Peer(search, (20,))  # much faster than by default
+    fast = 20  # much faster than the default
+    return Peer(_of_faiss(index, partial(setattr, faiss.cvar, "distance_compute_blas_threshold")), (fast,))
 
 
 def faiss_ivf(items: np.ndarray, threads: int) -> Peer:
@@ -65,39 +56,34 @@ def faiss_ivf(items: np.ndarray, threads: int) -> Peer:
     index = faiss.index_factory(items.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(items[np.random.default_rng(0).permutation(len(items))[: 60 * lists]])
     index.add(items)
-
-    def search(nprobe: int) -> Search:
-        def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-            faiss.omp_set_num_threads(1)
-            index.nprobe = nprobe
-            scores, rows = index.search(queries, k)
-            return rows, scores
-
-        return run
-
-    return Peer(search, [n for n in NPROBE if n <= lists])
+    return Peer(_of_faiss(index, partial(setattr, index, "nprobe")), [n for n in NPROBE if n <= lists])
 
 
 def faiss_hnsw(items: np.ndarray, threads: int) -> Peer:
     """Make a graph of 32 links an item, by inner product."""
     import faiss
 
+    faiss.omp_set_num_threads(threads)
     index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 200
-    for chunk in np.split(items, range(CHUNK, len(items), CHUNK)):
-        faiss.omp_set_num_threads(threads)
-        index.add(chunk)
+    index.add(items)
+    return Peer(_of_faiss(index, partial(setattr, index.hnsw, "efSearch")), EF)
 
-    def search(ef: int) -> Search:
+
+def _of_faiss(index: Any, set_to: Callable[[int], None]) -> Callable[[int], Search]:
+    """Return the search of an index of faiss at a setting, in one thread."""
+    import faiss
+
+    def search(setting: int) -> Search:
         def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
             faiss.omp_set_num_threads(1)
-            index.hnsw.efSearch = ef
+            set_to(setting)
             scores, rows = index.search(queries, k)
             return rows, scores
 
         return run
 
-    return Peer(search, EF)
+    return search
 
 
 def hnswlib_graph(items: np.ndarray, threads: int, name: str = "raw") -> Peer:
@@ -107,8 +93,7 @@ def hnswlib_graph(items: np.ndarray, threads: int, name: str = "raw") -> Peer:
     form = Form(recall.build("exact", items, "ip")._items, name)
     index = hnswlib.Index(form.space, form.columns)
     index.init_index(len(items), M=16, ef_construction=200)
-    for chunk in np.split(form.vectors(), range(CHUNK, len(items), CHUNK)):
-        index.add_items(chunk, num_threads=threads)
+    index.add_items(form.vectors(), num_threads=threads)
 
     def search(ef: int) -> Search:
         def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, None]:
