@@ -162,6 +162,26 @@ def test_threads_do_not_change_a_bit(negatives, loss, optimizer):
     assert losses == [losses[0]] * 4
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_positive_may_be_left_without_negatives(loss):
+    """The only item is the positive: it is no negative of itself."""
+    rows = np.zeros(1, np.int32)
+    trainer = trainer_of(rows, rows, 1, 1, loss=loss, negatives=[("uniform", 3)])
+    start = [x[0, :FACTORS].astype(np.float64) for x in exported(trainer)]
+    z = start[0] @ start[1]
+    alone = {
+        "softmax": 0.0,
+        "bsl": -z,
+        "bpr": 0.0,
+        "pairwise-hinge": 0.0,
+        "logistic": np.logaddexp(0, -z),
+        "ccl": 1 - z,
+    }
+    assert trainer.epoch(1, 0.1, 1, None) == pytest.approx(alone[loss], abs=1e-6)
+    gains = exported(trainer)[0][0] @ exported(trainer)[1][0] - z
+    assert gains > 0.1 if loss in ("bsl", "logistic", "ccl") else gains == pytest.approx(0, abs=1e-6)
+
+
 def test_the_seed_decides():
     users, items = some_pairs()
 

@@ -10,8 +10,12 @@ namespace {
 struct Bilateral {
     static float row(float positive, float* z, int64_t n, float, const RankingParameters& p, float* slope) {
         const Exponentials sum = exponentials(z, n, lowest);
-        scale(z, n, p.negative_weight / sum.value);
         *slope = -1;
+        if (sum.most == lowest) {  // no negative is left
+            scale(z, n, 0);
+            return -positive;
+        }
+        scale(z, n, p.negative_weight / sum.value);
         return p.negative_weight * (sum.most + scalar_log(sum.value)) - positive;
     }
 };
