@@ -14,11 +14,11 @@ GRIDS = {
     "most popular": {"baseline": ["popularity"]},
     "item-kNN": {
         "baseline": ["item_knn"],
-        "neighbours": [50, 200, 800],
-        "shrinkage": [0.0, 10.0],
-        "weighting": ["none", "idf"],
+        "neighbours": [200, 800],
+        "shrinkage": [10.0, 30.0],
+        "weighting": ["idf"],
     },
-    "EASE": {"baseline": ["ease"], "regularization": [100.0, 300.0, 1000.0]},
+    "EASE": {"baseline": ["ease"], "regularization": [200.0, 600.0]},
 }
 
 

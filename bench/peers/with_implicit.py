@@ -17,7 +17,7 @@ CONTENDERS = {
 GRIDS = {
     "implicit ALS": {
         "factors": [64],
-        "regularization": [1.0, 10.0, 100.0],
+        "regularization": [1.0, 10.0],
         "alpha": [20.0, 80.0, 320.0],
         "iterations": [15],
     },
