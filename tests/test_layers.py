@@ -51,7 +51,7 @@ def test_no_build_option_breaks_the_promises():
 # --- Python -------------------------------------------------------------------------------------------------------
 
 # A layer's modules, and the layers that it may know beside itself.
-COMMON = {"_core", "checks", "errors", "files", "progress"}
+COMMON = {"_core", "bits", "checks", "errors", "files", "progress"}
 LAYERS = {
     "common": (COMMON, set()),
     "data": ({"data", "datasets"}, {"common"}),

@@ -35,7 +35,7 @@ void exact(benchmark::State& state, const kernels::Set& set) {
     const test::UseSet use(&set);
     const int64_t n_queries = state.range(0);
     const Buffer<float> items = rows(n), queries = rows(n_queries);
-    const recall::Exact index(items.data(), n, width, nullptr, 1);
+    const recall::Exact index({items.data(), n, width, nullptr, recall::Metric::ip}, 1);
     std::vector<int64_t> found(static_cast<size_t>(n_queries * k)), counts(static_cast<size_t>(n_queries));
     std::vector<float> scores(found.size());
     const auto search = [&] {

@@ -1,18 +1,19 @@
-#include "bind/bind.h"
-#include "recall/exact.h"
+#include "bind/changing.h"
 #include "recall/regions.h"
 
 namespace mcfast::bind {
 namespace {
 
 using recall::Answers;
+using recall::Bits;
+using recall::Changing;
 using recall::Exact;
 using recall::Filter;
 using recall::Metric;
 using recall::Regions;
 using OptionalIndptr = std::optional<Array<int64_t>>;
 using OptionalRows = std::optional<Array<int32_t>>;
-using OptionalMask = std::optional<Array<uint8_t>>;
+using OptionalBits = std::optional<Array<uint64_t>>;
 
 Metric metric_named(const std::string& name) {
     if (name == "ip") return Metric::ip;
@@ -23,10 +24,11 @@ Metric metric_named(const std::string& name) {
 // Calls fn(filter, answers) without the GIL and returns (rows, scores, counts).
 template <class Fn>
 py::tuple answer(int64_t n_queries, int64_t k, const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows,
-                 const OptionalMask& allow, Fn&& fn) {
+                 const OptionalBits& allow, Fn&& fn) {
     Array<int64_t> rows(std::vector<py::ssize_t>{n_queries, k}), counts(n_queries);
     Array<float> scores(std::vector<py::ssize_t>{n_queries, k});
-    const Filter filter{data_or_null(exclude_indptr), data_or_null(exclude_rows), data_or_null(allow)};
+    const Bits allowed = allow ? Bits{allow->data(), allow->shape(0)} : Bits{};
+    const Filter filter{data_or_null(exclude_indptr), data_or_null(exclude_rows), allowed};
     const Answers answers{k, rows.mutable_data(), scores.mutable_data(), counts.mutable_data()};
     {
         py::gil_scoped_release release;
@@ -35,27 +37,28 @@ py::tuple answer(int64_t n_queries, int64_t k, const OptionalIndptr& exclude_ind
     return py::make_tuple(std::move(rows), std::move(scores), std::move(counts));
 }
 
-std::unique_ptr<Exact> build(const Array<float>& rows, const std::optional<Array<float>>& offsets, int threads,
-                             const std::string& metric) {
-    const float *from = rows.data(), *item_offsets = data_or_null(offsets);
-    const int64_t n = rows.shape(0), width = rows.shape(1);
-    const Metric by = metric_named(metric);
-    py::gil_scoped_release release;
-    return std::make_unique<Exact>(from, n, width, item_offsets, threads, by);
-}
-
-py::tuple search(const Exact& index, const Array<float>& queries, int64_t k, const OptionalIndptr& exclude_indptr,
-                 const OptionalRows& exclude_rows, const OptionalMask& allow, int threads) {
-    const float* const from = queries.data();
-    const int64_t n = queries.shape(0);
-    return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
-        index.search(from, n, k, filter, threads, to.rows, to.scores, to.counts);
-    });
-}
-
 recall::Items items_of(const Array<float>& rows, const std::optional<Array<float>>& offsets,
                        const std::string& metric) {
     return {rows.data(), rows.shape(0), rows.shape(1), data_or_null(offsets), metric_named(metric)};
+}
+
+std::unique_ptr<Changing<Exact>> build(const Array<float>& rows, const std::optional<Array<float>>& offsets,
+                                       int threads, const std::string& metric) {
+    const recall::Items items = items_of(rows, offsets, metric);
+    py::gil_scoped_release release;
+    return std::make_unique<Changing<Exact>>(items, threads);
+}
+
+py::tuple search(const Changing<Exact>& index, const Array<float>& queries, int64_t k,
+                 const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows, const OptionalBits& allow,
+                 int threads) {
+    const float* const from = queries.data();
+    const int64_t n = queries.shape(0);
+    return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
+        index.search(from, n, filter, threads, to, [&](const Filter& own) {
+            index.built.search(from, n, k, own, threads, to.rows, to.scores, to.counts);
+        });
+    });
 }
 
 // Regions go to Python as an array: a row each, its members in order.
@@ -82,9 +85,10 @@ py::tuple cut(const Array<float>& rows, const std::optional<Array<float>>& offse
         Array<float>(std::vector<py::ssize_t>{made.directions.size() / width, width}, made.directions.data()));
 }
 
-std::unique_ptr<Regions> build_regions(const Array<float>& rows, const std::optional<Array<float>>& offsets,
-                                       const std::string& metric, const Array<int32_t>& order,
-                                       const Array<double>& regions, const Array<float>& directions, int threads) {
+std::unique_ptr<Changing<Regions>> build_regions(const Array<float>& rows, const std::optional<Array<float>>& offsets,
+                                                  const std::string& metric, const Array<int32_t>& order,
+                                                  const Array<double>& regions, const Array<float>& directions,
+                                                  int threads) {
     const recall::Items items = items_of(rows, offsets, metric);
     std::vector<recall::Region> made;
     for (py::ssize_t i = 0; i < regions.shape(0); ++i) {
@@ -95,22 +99,23 @@ std::unique_ptr<Regions> build_regions(const Array<float>& rows, const std::opti
     const int32_t* const by = order.data();
     const float* const directed = directions.data();
     py::gil_scoped_release release;
-    return std::make_unique<Regions>(items, by, made, directed, threads);
+    return std::make_unique<Changing<Regions>>(items, by, made, directed, threads);
 }
 
-py::tuple search_regions(const Regions& index, const Array<float>& queries, int64_t k,
+py::tuple search_regions(const Changing<Regions>& index, const Array<float>& queries, int64_t k,
                          const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows,
-                         const OptionalMask& allow, int threads, double reach) {
+                         const OptionalBits& allow, int threads, double reach) {
     const float* const from = queries.data();
     const int64_t n = queries.shape(0);
     return answer(n, k, exclude_indptr, exclude_rows, allow, [&](const Filter& filter, const Answers& to) {
-        index.search(from, n, k, filter, reach, threads, to);
+        index.search(from, n, filter, threads, to,
+                     [&](const Filter& own) { index.built.search(from, n, k, own, reach, threads, to); });
     });
 }
 
 py::tuple rank(const Array<float>& rows, const std::optional<Array<float>>& offsets, const std::string& metric,
                const Array<float>& queries, const Array<int64_t>& candidates, int64_t k,
-               const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows, const OptionalMask& allow,
+               const OptionalIndptr& exclude_indptr, const OptionalRows& exclude_rows, const OptionalBits& allow,
                int threads) {
     const recall::Items items = items_of(rows, offsets, metric);
     const float* const from = queries.data();
@@ -134,21 +139,22 @@ Array<float> unit_rows(const Array<float>& rows, int threads) {
 }  // namespace
 
 void register_recall(py::module_& m) {
-    py::class_<Exact>(m, "Exact")
+    py::class_<Changing<Exact>> exact(m, "Exact");
+    exact
         .def(py::init(&build), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("threads"),
              py::arg("metric") = "ip", py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
-        .def_property_readonly("size", [](const Exact& index) { return index.items().n; })
-        .def_property_readonly("bytes", &Exact::bytes)
         .def("search", search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude_indptr").noconvert(),
              py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(), py::arg("threads"));
-    py::class_<Regions>(m, "Regions")
+    define_changes(exact);
+    py::class_<Changing<Regions>> regions(m, "Regions");
+    regions
         .def(py::init(&build_regions), py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
              py::arg("order").noconvert(), py::arg("regions").noconvert(), py::arg("directions").noconvert(),
              py::arg("threads"), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), py::keep_alive<1, 7>())
-        .def_property_readonly("bytes", &Regions::bytes)
         .def("search", search_regions, py::arg("queries").noconvert(), py::arg("k"),
              py::arg("exclude_indptr").noconvert(), py::arg("exclude_rows").noconvert(), py::arg("allow").noconvert(),
              py::arg("threads"), py::arg("reach"));
+    define_changes(regions);
     m.def("cut", cut, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),
           py::arg("queries").noconvert(), py::arg("n_regions"), py::arg("seed"), py::arg("threads"));
     m.def("rank", rank, py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("metric"),

@@ -23,6 +23,8 @@ class Best {
 public:
     explicit Best(int64_t k) : k_(static_cast<size_t>(k)) { scored_.reserve(room()); }
 
+    int64_t k() const { return static_cast<int64_t>(k_); }
+
     // What is worse cannot enter; -inf before k are known. It lags behind the k-th best.
     float threshold() const { return worst_.score; }
 

@@ -37,7 +37,7 @@ struct Nearest {
 
 // The row of a few centres that each row scores most with, and the score.
 Nearest nearest(const Buffer<float>& centres, const float* rows, int64_t n, int64_t width, Metric metric, int threads) {
-    const Exact index(centres.data(), centres.size() / width, width, nullptr, threads, metric);
+    const Exact index({centres.data(), centres.size() / width, width, nullptr, metric}, threads);
     Nearest found{std::vector<int64_t>(static_cast<size_t>(n)), std::vector<float>(static_cast<size_t>(n))};
     std::vector<int64_t> counts(static_cast<size_t>(n));
     index.search(rows, n, 1, {}, threads, found.rows.data(), found.scores.data(), counts.data());

@@ -44,16 +44,15 @@ std::vector<int64_t> equal_ends(int64_t n) {
 
 }  // namespace
 
-Exact::Exact(const float* rows, int64_t n, int64_t width, const float* offsets, int threads, Metric metric)
-    : items_{rows, n, width, offsets, metric},
-      codes_(items_, by_norm(items_, threads).data(), equal_ends(n), threads) {}
+Exact::Exact(const Items& items, int threads)
+    : items_(items), codes_(items_, by_norm(items_, threads).data(), equal_ends(items.n), threads) {}
 
 void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Filter& filter, int threads, int64_t* rows,
                    float* scores, int64_t* counts) const {
     const Answers answers{k, rows, scores, counts};
     const int64_t most = std::min(k, items_.n);
     if (most == 0) return answers.write_none(n_queries);
-    const FewLeft few(filter, items_.n);
+    const FewLeft few(filter, items_);
     // Few queries share out the items, many the queries.
     const int parts = 0 < n_queries && n_queries < threads && codes_.bytes() >= shared_bytes ? threads : 1;
     const int64_t batch =

@@ -10,9 +10,8 @@ namespace mcfast::recall {
 
 class Exact {
 public:
-    // Keeps pointers to `rows` (n rows of `width` floats, padded with zeros) and `offsets` (n, or null for 0), which
-    // must outlive it, and the rows as codes.
-    Exact(const float* rows, int64_t n, int64_t width, const float* offsets, int threads, Metric metric = Metric::ip);
+    // Keeps the pointers of `items`, which must outlive it, and the rows as codes.
+    Exact(const Items& items, int threads);
 
     // For each query (`width` floats, padded with zeros) writes k rows and scores, best first, padded with -1 and -inf,
     // and how many are real.

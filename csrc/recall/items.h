@@ -10,15 +10,18 @@ namespace mcfast::recall {
 
 enum class Metric { ip, l2 };  // cosine is ip between unit rows
 
-// Pointers to `n` rows of `width` floats, padded with zeros, and to an offset an item (null for 0; ip only).
+// Pointers to `n` rows of `width` floats, padded with zeros, to an offset an item (null for 0; ip only), and to the
+// distinct numbers that answers have for them (null for 0 .. n-1).
 struct Items {
     const float* rows;
     int64_t n, width;
     const float* offsets;
     Metric metric;
+    const int32_t* ids = nullptr;
 
     const float* row(int64_t i) const { return rows + i * width; }
     float offset(int64_t i) const { return offsets ? offsets[i] : 0; }
+    int32_t id(int64_t i) const { return ids ? ids[i] : static_cast<int32_t>(i); }
 
     // What a scan adds to the inner product, so that scores order the items of a query: for l2 minus half the square.
     bool scan_offsets() const { return offsets || metric == Metric::l2; }

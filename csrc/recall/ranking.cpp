@@ -11,31 +11,33 @@ constexpr int64_t few = 32;  // one item of this many, or fewer, is scored witho
 
 }  // namespace
 
-FewLeft::FewLeft(const Filter& filter, int64_t n) : filter_(filter), n_(n) {
-    if (!filter.allow) return;
-    int64_t allowed = 0;
-    for (int64_t i = 0; i < n; ++i) allowed += filter.allow[i] != 0;
-    few_allowed_ = allowed * few <= n;
-    for (int64_t i = 0; few_allowed_ && i < n; ++i)
-        if (filter.allow[i]) allowed_.push_back(static_cast<int32_t>(i));
+FewLeft::FewLeft(const Filter& filter, const Items& items) : filter_(filter), items_(items) {
+    if (!filter.allow || items.ids) return;
+    few_allowed_ = filter.allow.at_most(items.n / few);
+    if (few_allowed_)
+        filter.allow.each([&](int64_t row) {
+            if (row < items.n) allowed_.push_back(static_cast<int32_t>(row));
+        });
 }
 
 bool FewLeft::rows(int64_t query, std::vector<int32_t>& out) const {
     out.clear();
+    const auto add = [&](int32_t row) {
+        if (filter_.allows(query, row, row)) out.push_back(row);
+    };
     if (few_allowed_) {
-        for (const int32_t row : allowed_)
-            if (filter_.allows(query, row)) out.push_back(row);
+        for (const int32_t row : allowed_) add(row);
         return true;
     }
-    if (!filter_.exclude_indptr) return false;
+    if (!filter_.exclude_indptr || items_.ids) return false;
     const int32_t* excluded = filter_.exclude_rows + filter_.exclude_indptr[query];
     const int32_t* const end = filter_.exclude_rows + filter_.exclude_indptr[query + 1];
-    if ((n_ - (end - excluded)) * few > n_) return false;
-    for (int32_t row = 0; row < n_; ++row) {
+    if ((items_.n - (end - excluded)) * few > items_.n) return false;
+    for (int32_t row = 0; row < items_.n; ++row) {
         if (excluded != end && *excluded == row)
             ++excluded;
-        else if (!filter_.allow || filter_.allow[row])
-            out.push_back(row);
+        else
+            add(row);
     }
     return true;
 }
@@ -66,7 +68,7 @@ void rank(const Items& items, const float* queries, int64_t n_queries, const int
             const double square = Items::dot(query, query, items.width);
             scored.clear();
             for (int64_t i = q * n_candidates; i < (q + 1) * n_candidates; ++i)
-                if (candidates[i] >= 0 && filter.allows(q, candidates[i]))
+                if (candidates[i] >= 0 && filter.allows(q, candidates[i], static_cast<int32_t>(candidates[i])))
                     scored.push_back({static_cast<int32_t>(candidates[i]), items.score(query, square, candidates[i])});
             answers.write(q, scored);
         }

@@ -5,18 +5,22 @@
 #include <vector>
 
 #include "recall/best.h"
+#include "recall/bits.h"
 #include "recall/items.h"
 
 namespace mcfast::recall {
 
-// Rows that a query may not get. All parts are optional.
+// Items that a query may not get, and need not. All parts are optional. A row is what answers call an item; a place is
+// where it stands among those that are searched.
 struct Filter {
     const int64_t* exclude_indptr = nullptr;  // CSR over the queries; rows sorted inside a query
     const int32_t* exclude_rows = nullptr;
-    const uint8_t* allow = nullptr;  // one byte a row, not 0: may be returned
+    Bits allow = {};               // rows that may be returned
+    Bits alive = {};               // places that may be
+    const float* least = nullptr;  // a score that so many items elsewhere have that a lower one is not wanted
 
-    bool allows(int64_t query, int64_t row) const {
-        if (allow && !allow[row]) return false;
+    bool allows(int64_t query, int64_t place, int32_t row) const {
+        if ((allow && !allow[row]) || (alive && !alive[place])) return false;
         if (!exclude_indptr) return true;
         return !std::binary_search(exclude_rows + exclude_indptr[query], exclude_rows + exclude_indptr[query + 1], row);
     }
@@ -25,14 +29,14 @@ struct Filter {
 // The rows that a filter leaves, where they are so few that to score them all costs less than to scan all items.
 class FewLeft {
 public:
-    FewLeft(const Filter& filter, int64_t n);
+    FewLeft(const Filter& filter, const Items& items);
 
-    // Writes them in ascending order, or returns false where a query may get too many.
+    // Writes their places in ascending order, or returns false where a query may get too many.
     bool rows(int64_t query, std::vector<int32_t>& out) const;
 
 private:
     Filter filter_;
-    int64_t n_;
+    Items items_;
     bool few_allowed_ = false;
     std::vector<int32_t> allowed_;
 };

@@ -85,7 +85,7 @@ void Regions::search(const float* queries, int64_t n_queries, int64_t k, const F
                      int threads, const Answers& answers) const {
     const int64_t most = std::min(k, items_.n);
     if (most == 0) return answers.write_none(n_queries);
-    const FewLeft few(filter, items_.n);
+    const FewLeft few(filter, items_);
     const bool everywhere = std::isinf(reach);
     std::atomic<int64_t> next{0};
     parallel::run(static_cast<int>(std::min<int64_t>(threads, n_queries)), [&](int) {

@@ -36,6 +36,7 @@ void Scanner::start(int64_t first, int64_t n) {
                           -infinite,
                           -infinite,
                           {}});
+        if (filter_.least) raise(batch_.back(), filter_.least[first + q]);
     }
 }
 
@@ -92,7 +93,7 @@ void Scanner::collect(int64_t n_hits) {
         if (hit->score < scanned_[i].threshold) continue;
         const Active& active = active_[i];
         const int32_t row = codes_.row(hit->row);
-        if (row < 0 || !filter_.allows(first_ + active.query, row)) continue;
+        if (row < 0 || !filter_.allows(first_ + active.query, row, items_.id(row))) continue;
         Query& query = at(active.query);
         const double about = hit->score * active.step;
         const double margin = active.margin + active.rounding * active.step;
@@ -139,13 +140,13 @@ void Scanner::score_candidates(int64_t query, size_t begin, size_t end) {
         if (i + prefetched < end) fetch(items_.row(q.candidates[i + prefetched].row), items_.width);
         const Candidate& c = q.candidates[i];
         if (c.high < q.least) continue;
-        q.best.add({c.row, score(query, c.row)});
+        q.best.add({items_.id(c.row), score(query, c.row)});
     }
     raise(q, q.best.threshold());
 }
 
 void Scanner::score(int64_t query, const std::vector<int32_t>& rows) {
-    for (const int32_t row : rows) at(query).best.add({row, score(query, row)});
+    for (const int32_t row : rows) at(query).best.add({items_.id(row), score(query, row)});
 }
 
 std::vector<Scored>& Scanner::finish(int64_t query) {

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from .bits import packed
 from .data.ids import Ids
 from .progress import bar
 from .seen import Seen
@@ -75,6 +76,7 @@ class Ranker:
         rows = np.empty((len(chosen), k), np.int64)
         scores = np.empty((len(chosen), k), np.float32)
         counts = np.empty(len(chosen), np.int64)
+        words = None if allow is None else packed(allow)
         with bar(len(chosen), "rank", show=progress, unit="query") as shown:
             for start in range(0, len(chosen), BATCH):
                 part = slice(start, start + BATCH)
@@ -83,7 +85,7 @@ class Ranker:
                 queries[batch < 0] = 0
                 out = Seen.empty(len(batch)) if excluded is None else excluded.select(batch)
                 rows[part], scores[part], counts[part] = self._index.search(
-                    queries, k, out.indptr, out.rows, allow, threads
+                    queries, k, out.indptr, out.rows, words, threads
                 )
                 shown.update(len(batch))
         return rows, scores, counts

@@ -11,8 +11,10 @@
 namespace mcfast::test {
 namespace {
 
+using recall::Bits;
 using recall::Exact;
 using recall::Filter;
+using recall::Metric;
 
 struct Case {
     const char* name;
@@ -20,6 +22,16 @@ struct Case {
     std::function<float(Random&)> entry;
     bool offsets = true;
 };
+
+// Rows 0 .. n-1 of which `in` says so, as words.
+std::vector<uint64_t> words(int64_t n, const std::function<bool(int64_t)>& in) {
+    std::vector<uint64_t> out(static_cast<size_t>((n + 63) / 64));
+    for (int64_t i = 0; i < n; ++i)
+        if (in(i)) out[static_cast<size_t>(i / 64)] |= uint64_t{1} << (i % 64);
+    return out;
+}
+
+Bits bits(const std::vector<uint64_t>& words) { return {words.data(), static_cast<int64_t>(words.size())}; }
 
 float spread(Random& random) { return std::ldexp(uniform(random), static_cast<int>(integer(random, -60, 45))); }
 float normal(Random& random) { return uniform(random); }
@@ -51,7 +63,7 @@ void check(const Case& c, const Filter& filter, uint64_t seed, int threads) {
     for (int64_t i = 0; c.offsets && i < c.n; ++i) offsets.push_back(c.entry(random));
     const auto offset = [&](int64_t i) { return c.offsets ? offsets[static_cast<size_t>(i)] : 0.0f; };
 
-    const Exact index(rows.data(), c.n, width, c.offsets ? offsets.data() : nullptr, threads);
+    const Exact index({rows.data(), c.n, width, c.offsets ? offsets.data() : nullptr, Metric::ip}, threads);
     std::vector<int64_t> found(static_cast<size_t>(c.n_queries * c.k)), counts(static_cast<size_t>(c.n_queries));
     std::vector<float> scores(found.size());
     index.search(queries.data(), c.n_queries, c.k, filter, threads, found.data(), scores.data(), counts.data());
@@ -96,11 +108,10 @@ TEST(Exact, EveryNumberOfThreads) {
 
 TEST(Exact, FewQueriesShareOutTheItems) {
     const Case c{"", 70'000, 64, 2, 30, normal};
-    std::vector<uint8_t> few(static_cast<size_t>(c.n), 0);
-    for (size_t i = 0; i < few.size(); i += 100) few[i] = 1;
+    const std::vector<uint64_t> few = words(c.n, [](int64_t i) { return i % 100 == 0; });
     for (const int threads : {1, 3}) {
         check(c, {}, 10, threads);
-        check(c, {nullptr, nullptr, few.data()}, 10, threads);
+        check(c, {nullptr, nullptr, bits(few)}, 10, threads);
     }
     check({"no queries", 70'000, 64, 0, 3, normal}, {}, 10, 3);
 }
@@ -115,14 +126,13 @@ TEST(Exact, ExcludedAndForbiddenRowsNeverCome) {
             if (integer(random, 0, c.n_queries - 1) < q + 1) rows.push_back(i);  // the last query: every row
         indptr.push_back(static_cast<int64_t>(rows.size()));
     }
-    std::vector<uint8_t> allow;
-    for (int64_t i = 0; i < c.n; ++i) allow.push_back(static_cast<uint8_t>(integer(random, 0, 1)));
-    const std::vector<uint8_t> none(static_cast<size_t>(c.n), 0);
+    const std::vector<uint64_t> allow = words(c.n, [&](int64_t) { return integer(random, 0, 1) == 1; });
+    const std::vector<uint64_t> none = words(c.n, [](int64_t) { return false; });
     for (const int threads : {1, 2}) {
-        check(c, {indptr.data(), rows.data(), nullptr}, 8, threads);
-        check(c, {nullptr, nullptr, allow.data()}, 8, threads);
-        check(c, {indptr.data(), rows.data(), allow.data()}, 8, threads);
-        check(c, {nullptr, nullptr, none.data()}, 8, threads);
+        check(c, {indptr.data(), rows.data()}, 8, threads);
+        check(c, {nullptr, nullptr, bits(allow)}, 8, threads);
+        check(c, {indptr.data(), rows.data(), bits(allow)}, 8, threads);
+        check(c, {nullptr, nullptr, bits(none)}, 8, threads);
     }
 }
 
@@ -141,7 +151,7 @@ TEST(Exact, OverflowInsideASumHidesNothing) {
     for (const kernels::Set* set : supported_sets()) {
         const UseSet use(set);
         SCOPED_TRACE(set->name);
-        const Exact index(rows.data(), 600, 16, nullptr, 1);
+        const Exact index({rows.data(), 600, 16, nullptr, Metric::ip}, 1);
         int64_t row, count;
         float score;
         index.search(query.data(), 1, 1, {}, 1, &row, &score, &count);

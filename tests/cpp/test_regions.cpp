@@ -40,7 +40,7 @@ TEST(Regions, AnInfiniteReachIsExact) {
             for (const int32_t row : cut.order) ++seen[static_cast<size_t>(row)];
             for (const int times : seen) EXPECT_EQ(times, 1);
             const recall::Regions index(items, cut.order.data(), cut.regions, cut.directions.data(), 2);
-            const recall::Exact exact(rows.data(), n, width, items.offsets, 1, metric);
+            const recall::Exact exact(items, 1);
             Found ours(n_queries, k), truth(n_queries, k);
             exact.search(queries.data(), n_queries, k, {}, 1, truth.rows.data(), truth.scores.data(),
                          truth.counts.data());

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from .. import _core, files
+from .. import files
+from .._core import Exact
+from .changing import ChangingIndex
 from .filters import Filter
 from .items import Float32, Items
-from .protocol import Index, Int64
+from .protocol import Int64, Saved
 
 
-class ExactIndex(Index):
+class ExactIndex(ChangingIndex):
     """Finds exactly the k best items. No options."""
 
     backend = "exact"
+    _core: Exact
 
     def __init__(self, items: Items, threads: int) -> None:
-        super().__init__(items)
-        self._core = _core.Exact(items.rows, items.offsets, threads, items.core_metric)
-
-    @property
-    def memory(self) -> int:
-        """Bytes in memory: the vectors, and their codes; mapped arrays are counted whole."""
-        return self._items.memory + self._core.bytes
+        super().__init__(items, threads)
+        self._core = Exact(items.rows, items.offsets, threads, items.core_metric)
 
     @classmethod
     def _build(cls, items: Items, threads: int) -> ExactIndex:
@@ -28,7 +26,13 @@ class ExactIndex(Index):
 
     @classmethod
     def _load(cls, items: Items, threads: int, directory: files.Directory) -> ExactIndex:
-        return cls(items, threads)
+        return cls(items, threads)._changed(directory.arrays)
+
+    def _rebuilt(self, items: Items) -> ExactIndex:
+        return ExactIndex(items, self._threads)
+
+    def _save(self) -> Saved:
+        return self._changes()
 
     def _search(self, queries: Float32, k: int, filters: Filter, threads: int) -> tuple[Int64, Float32]:
         rows, scores, _ = self._core.search(queries, k, *filters.arrays, threads)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import checks
+from ..bits import Words, packed
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
@@ -30,9 +32,13 @@ class Filter:
         return cls(indptr, rows, None if allow is None else _allowed(allow, n_items))
 
     @property
-    def arrays(self) -> tuple[Int64 | None, Int32 | None, Bytes | None]:
+    def arrays(self) -> tuple[Int64 | None, Int32 | None, Words | None]:
         """The arguments exclude_indptr, exclude_rows and allow of the core."""
-        return self.indptr, self.rows, self.allow
+        return self.indptr, self.rows, self._allow_words
+
+    @cached_property
+    def _allow_words(self) -> Words | None:
+        return None if self.allow is None else packed(self.allow)
 
     def left(self, n_queries: int, n_items: int) -> Int64:
         """Return how many items each query may get."""

@@ -12,7 +12,7 @@ from .. import _core, checks
 METRICS = ("ip", "cosine", "l2")
 
 Float32 = checks.Float32
-_MOST_ITEMS = 2**31 - 1
+MOST_ITEMS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Items:
         metric = checks.choice(metric, "metric", METRICS)
         vectors = checks.floats(vectors, "vectors", (None, None))
         n, dimension = vectors.shape
-        if dimension == 0 or n > _MOST_ITEMS:
-            raise ValueError(checks.message("vectors", f"shape {vectors.shape}", f"1..{_MOST_ITEMS} rows and a column"))
+        if dimension == 0 or n > MOST_ITEMS:
+            raise ValueError(checks.message("vectors", f"shape {vectors.shape}", f"1..{MOST_ITEMS} rows and a column"))
         if offsets is not None and metric != "ip":
             raise ValueError(checks.message("offsets", f"an array with metric={metric!r}", "None, or metric='ip'"))
         offsets = checks.floats(offsets, "offsets", (n,), optional=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import checks
+from .changing import ChangingIndex
 from .exact import ExactIndex
 from .filters import EVERYTHING
 from .items import Float32
@@ -54,6 +55,16 @@ class Judge:
         return Measured(recall, speed)
 
 
+def exactly(index: Index, threads: int) -> ExactIndex:
+    """Return an exact index of the items that an index has now."""
+    if not isinstance(index, ChangingIndex):
+        return ExactIndex(index._items, threads)
+    items, removed = index.current()
+    exact = ExactIndex(items, threads)
+    exact.remove(removed)
+    return exact
+
+
 def measure(index: Index, queries: Any, k: int = 10, *, threads: int | None = None) -> float:
     """Return the recall of an index: the share of the exact k best items that it finds, over all queries.
 
@@ -82,5 +93,5 @@ def measure(index: Index, queries: Any, k: int = 10, *, threads: int | None = No
     prepared = index._items.queries(queries)
     if len(prepared) == 0 or index.size == 0:
         raise ValueError(checks.message("queries", f"{len(prepared)} for {index.size} items", "at least one of each"))
-    judge = Judge(ExactIndex(index._items, workers), prepared, [checks.integer(k, "k", 1)], workers)
+    judge = Judge(exactly(index, workers), prepared, [checks.integer(k, "k", 1)], workers)
     return judge.measure(lambda q, k: index._search(q, k, EVERYTHING, workers)).recall[judge.ks[0]]

@@ -16,7 +16,7 @@ from .. import checks, files
 from .filters import Filter
 from .items import Float32, Items
 
-KIND = files.Kind("mcfast-index", 1)
+KIND = files.Kind("mcfast-index", 2)
 
 Int64 = npt.NDArray[np.int64]
 
@@ -28,12 +28,14 @@ class Saved:
     fields: dict[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    format: int = 1  # the oldest that has all this
 
 
 class Index(ABC):
     """Items that can be searched; made by `mcfast.recall.build` and `mcfast.recall.load`.
 
-    An index never changes, and several threads may search it at once.
+    Several threads may search it at once. Those that `add`, `replace` and `remove` do so while they are searched; the
+    others never change.
     """
 
     backend: ClassVar[str]
@@ -159,7 +161,7 @@ class Index(ABC):
         fields = {"backend": self.backend, "metric": self.metric, "dimension": self.dimension, **saved.fields}
         if self.chosen:
             fields["chosen"] = self.chosen
-        files.write(path, KIND, fields, arrays, saved.blobs)
+        files.write(path, files.Kind(KIND.name, saved.format), fields, arrays, saved.blobs)
 
     def __repr__(self) -> str:
         return f"<{self.backend} index: {self.size} items, {self.dimension} factors, {self.metric}>"

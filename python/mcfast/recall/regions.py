@@ -8,17 +8,20 @@ that lie between regions and where filters leave little, soon for others.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .. import _core, checks, files
+from .. import checks, files
+from .._core import Regions, cut
 from .approximate import Promise
+from .changing import ChangingIndex
 from .exact import ExactIndex
 from .filters import EVERYTHING, Filter
 from .items import Float32, Items
 from .judge import Judge
-from .protocol import Index, Int64, Saved
+from .protocol import Int64, Saved
 
 LADDER = (*(round(1.07**step, 3) for step in range(42)), np.inf)  # reaches that are tried; the last takes all regions
 KS = (1, 10, 100)  # where reach is learnt
@@ -27,19 +30,20 @@ ARRAYS = ("order", "regions", "directions")
 LEAST_ITEMS = 24  # a centre on average, by default
 
 
-class RegionsIndex(Index):
+class RegionsIndex(ChangingIndex):
     """Finds most of the k best items: the share that it was built for."""
 
     backend = "regions"
     approximate = True
+    _core: Regions
 
     def __init__(self, items: Items, arrays: dict[str, Any], about: dict[str, Any], threads: int) -> None:
-        super().__init__(items)
+        super().__init__(items, threads)
         self._arrays = arrays
         self._about = about
         order, regions, directions = (arrays[name] for name in ARRAYS)
         self._reaches = _reaches(about["reach"])
-        self._core = _core.Regions(items.rows, items.offsets, items.core_metric, order, regions, directions, threads)
+        self._core = Regions(items.rows, items.offsets, items.core_metric, order, regions, directions, threads)
 
     @property
     def is_exact(self) -> bool:
@@ -50,7 +54,7 @@ class RegionsIndex(Index):
     def memory(self) -> int:
         """Bytes in memory: the vectors, their codes, and the regions; mapped arrays are counted whole."""
         arrays = sum(int(array.nbytes) for array in self._arrays.values())
-        return self._items.memory + self._core.bytes + arrays
+        return super().memory + arrays
 
     @classmethod
     def _build(
@@ -63,12 +67,13 @@ class RegionsIndex(Index):
         recall: float = 0.95,
         queries: Any = None,
     ) -> RegionsIndex:
-        default = min(1 << max(round(np.log2(max(items.size, 1) ** 0.5 / 2)), 0), max(items.size // LEAST_ITEMS, 1))
-        number = default if centres is None else checks.integer(centres, "centres", 1, 1 << 20)
+        number = _default_centres(items.size) if centres is None else checks.integer(centres, "centres", 1, 1 << 20)
         seed = checks.integer(seed, "seed", 0, 2**63 - 1)
         promise = Promise.checked(items, recall, queries, seed, HELD_OUT)
-        made = _core.cut(items.rows, items.offsets, items.core_metric, promise.queries, number, seed, threads)
+        made = cut(items.rows, items.offsets, items.core_metric, promise.queries, number, seed, threads)
         arrays: dict[str, Any] = dict(zip(ARRAYS, made, strict=True))
+        if queries is not None:
+            arrays["queries"] = promise.queries  # to learn anew from, once many items have changed
         about: dict[str, Any] = {
             "parameters": {"centres": number, "seed": seed},
             "regions": len(arrays["regions"]),
@@ -109,11 +114,29 @@ class RegionsIndex(Index):
 
     @classmethod
     def _load(cls, items: Items, threads: int, directory: files.Directory) -> RegionsIndex:
-        arrays = {name: directory.arrays[name] for name in ARRAYS}
-        return cls(items, arrays, directory.fields["about"], threads)
+        arrays = {name: directory.arrays[name] for name in (*ARRAYS, "queries") if name in directory.arrays}
+        return cls(items, arrays, directory.fields["about"], threads)._changed(directory.arrays)
+
+    def _rebuilt(self, items: Items) -> RegionsIndex:
+        about = self._about["parameters"]
+        chosen = about["centres"] if about["centres"] != _default_centres(self._items.size) else None
+        queries = self._arrays.get("queries")
+        return RegionsIndex._build(
+            items,
+            self._threads,
+            centres=chosen,
+            seed=about["seed"],
+            recall=self._about["recall_target"],
+            queries=None if queries is None else queries[:, : items.dimension],
+        )
+
+    def _become(self, other: RegionsIndex) -> None:
+        super()._become(other)
+        self._arrays, self._about, self._reaches = other._arrays, other._about, other._reaches
 
     def _save(self) -> Saved:
-        return Saved({"about": self._about}, arrays=self._arrays)
+        changes = self._changes()
+        return Saved({"about": self._about}, arrays={**self._arrays, **changes.arrays}, format=changes.format)
 
     def _describe(self) -> dict[str, Any]:
         return self._about
@@ -133,3 +156,9 @@ def _reaches(learnt: dict[str, float | None]) -> list[tuple[int, float]]:
     """Return the least k that each reach is for, descending; without one, all regions are taken."""
     known = [(int(k), np.inf if reach is None else float(reach)) for k, reach in learnt.items()]
     return [*sorted(known, reverse=True), (0, np.inf)]
+
+
+def _default_centres(n_items: int) -> int:
+    """Return about half the root of the number of items, a power of two."""
+    root: float = max(n_items, 1) ** 0.5
+    return min(1 << max(round(math.log2(root / 2)), 0), max(n_items // LEAST_ITEMS, 1))
