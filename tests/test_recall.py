@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from mcfast import CorruptError, FormatError, NewerFormatError, _core, recall
+from exact_problems import KINDS, compare, drawn, numbers
+from mcfast import CorruptError, FormatError, NewerFormatError, recall
 from mcfast.recall.filters import Filter
 from recall_problems import DIMENSION, N, built, check, csr, options, problem, required
 
@@ -169,7 +170,7 @@ def test_altered_and_truncated_files(backend, tmp_path):
     path = tmp_path / "index"
     built(backend, "ip").save(path)
     files = [file for file in path.rglob("*") if file.is_file()]
-    assert len(files) == {"exact": 3, "regions": 6, "faiss": 4, "hnswlib": 4, "milvus": 3}[backend]
+    assert len(files) == {"exact": 3, "regions": 7, "faiss": 4, "hnswlib": 4, "milvus": 3}[backend]
     for file in files:
         whole = file.read_bytes()
         for broken in (whole[:-3], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
@@ -272,49 +273,23 @@ def test_a_place_that_holds_something_else(tmp_path):
 # --- exact --------------------------------------------------------------------------------------------------------
 
 
-def every_isa():
-    """Go through the instruction sets of this machine; the one in use is put back."""
-    before = _core.build_info()["isa"]
-    for isa in _core.build_info()["isa_available"]:
-        _core.set_isa(isa)
-        yield isa
-    _core.set_isa(before)
-
-
-def numbers(random, kind, shape):
-    if kind == "ties":
-        return random.integers(-1, 2, shape).astype(np.float32)
-    values = random.standard_normal(shape)
-    if kind == "spread":
-        values *= 10.0 ** random.integers(-20, 15, shape)
-    elif kind == "far":
-        values += 1000
-    elif kind == "tiny":
-        values *= 1e-43
-    elif kind == "huge":
-        values *= 1e37
-    elif kind == "spiky":  # one number takes the whole range of an item's code
-        values *= np.where(random.random(shape) < 0.02, 1e4, 1)
-    elif kind == "norms":  # of most unequal length, so that few items share a useful step
-        values *= 10.0 ** random.uniform(-12, 12, (shape[0], *[1] * (len(shape) - 1)))
-    return values.astype(np.float32)
-
-
 @settings(max_examples=150)
 @given(data=st.data())
 def test_exact_is_the_oracle(data):
     metric = data.draw(st.sampled_from(recall.METRICS), "metric")
-    kind = data.draw(st.sampled_from(["normal", "ties", "spread", "far", "tiny", "huge", "spiky", "norms"]), "kind")
+    kind = data.draw(st.sampled_from(KINDS), "kind")
     n, m, dimension = (data.draw(st.integers(*bounds)) for bounds in ((1, 500), (1, 20), (1, 80)))
     k = data.draw(st.one_of(st.integers(1, 30), st.just(n)), "k")
     random = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))
     vectors, queries = numbers(random, kind, (n, dimension)), numbers(random, kind, (m, dimension))
     offsets = numbers(random, kind, (n,)) if metric == "ip" and data.draw(st.booleans(), "offsets") else None
-    expected_rows, expected_scores = oracle.nearest(oracle.recall_scores(vectors, queries, metric, offsets), k)
-    for _ in every_isa():
-        rows, scores = recall.build("exact", vectors, metric, offsets=offsets).search(queries, k)
-        np.testing.assert_array_equal(rows, expected_rows)
-        assert scores.tobytes() == expected_scores.tobytes()
+    compare(vectors, queries, metric, offsets, k)
+
+
+def test_problems_by_chance():
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        compare(*drawn(random))
 
 
 def test_offsets_far_beyond_the_unit_of_the_codes():
