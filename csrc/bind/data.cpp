@@ -1,6 +1,7 @@
 #include "bind/bind.h"
 #include "data/encode.h"
 #include "data/pairs.h"
+#include "data/where.h"
 
 namespace mcfast::bind {
 namespace {
@@ -42,12 +43,26 @@ py::tuple items_of_users(const Array<int32_t>& users, const Array<int32_t>& item
     return py::make_tuple(to_array(std::move(csr.indptr)), to_array(std::move(csr.rows)));
 }
 
+Array<uint8_t> where(const Array<int32_t>& codes, const std::optional<Array<int64_t>>& indptr,
+                     const Array<uint8_t>& chosen) {
+    const int64_t* const ends = data_or_null(indptr);
+    const int64_t n = indptr ? indptr->size() - 1 : codes.size();
+    Array<uint8_t> out(n);
+    uint8_t* const to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        data::where(codes.data(), ends, n, chosen.data(), to);
+    }
+    return out;
+}
+
 }  // namespace
 
 void register_data(py::module_& m) {
     m.def("encode", encode, py::arg("chunks").noconvert(), py::arg("threads"));
     m.def("first_of_pair", first_of_pair, py::arg("users").noconvert(), py::arg("items").noconvert(),
           py::arg("n_users"), py::arg("n_items"), py::arg("threads"));
+    m.def("where", where, py::arg("codes").noconvert(), py::arg("indptr").noconvert(), py::arg("chosen").noconvert());
     m.def("items_of_users", items_of_users, py::arg("users").noconvert(), py::arg("items").noconvert(),
           py::arg("n_users"), py::arg("threads"));
 }

@@ -13,6 +13,7 @@ using recall::Metric;
 using recall::Regions;
 using OptionalIndptr = std::optional<Array<int64_t>>;
 using OptionalRows = std::optional<Array<int32_t>>;
+using Rows = std::variant<Array<float>, Array<uint16_t>>;  // fp32, or the bits of fp16
 using OptionalBits = std::optional<Array<uint64_t>>;
 
 Metric metric_named(const std::string& name) {
@@ -42,8 +43,16 @@ recall::Items items_of(const Array<float>& rows, const std::optional<Array<float
     return {rows.data(), rows.shape(0), rows.shape(1), data_or_null(offsets), metric_named(metric)};
 }
 
-std::unique_ptr<Changing<Exact>> build(const Array<float>& rows, const std::optional<Array<float>>& offsets,
-                                       int threads, const std::string& metric) {
+// NumPy's halves have no type in C++.
+recall::Items items_of(const Rows& rows, const std::optional<Array<float>>& offsets, const std::string& metric) {
+    if (std::holds_alternative<Array<float>>(rows)) return items_of(std::get<Array<float>>(rows), offsets, metric);
+    const auto& halves = std::get<Array<uint16_t>>(rows);
+    return {nullptr, halves.shape(0), halves.shape(1), data_or_null(offsets), metric_named(metric),
+            nullptr, halves.data()};
+}
+
+std::unique_ptr<Changing<Exact>> build(const Rows& rows, const std::optional<Array<float>>& offsets, int threads,
+                                       const std::string& metric) {
     const recall::Items items = items_of(rows, offsets, metric);
     py::gil_scoped_release release;
     return std::make_unique<Changing<Exact>>(items, threads);
@@ -85,10 +94,10 @@ py::tuple cut(const Array<float>& rows, const std::optional<Array<float>>& offse
         Array<float>(std::vector<py::ssize_t>{made.directions.size() / width, width}, made.directions.data()));
 }
 
-std::unique_ptr<Changing<Regions>> build_regions(const Array<float>& rows, const std::optional<Array<float>>& offsets,
-                                                  const std::string& metric, const Array<int32_t>& order,
-                                                  const Array<double>& regions, const Array<float>& directions,
-                                                  int threads) {
+std::unique_ptr<Changing<Regions>> build_regions(const Rows& rows, const std::optional<Array<float>>& offsets,
+                                                 const std::string& metric, const Array<int32_t>& order,
+                                                 const Array<double>& regions, const Array<float>& directions,
+                                                 int threads) {
     const recall::Items items = items_of(rows, offsets, metric);
     std::vector<recall::Region> made;
     for (py::ssize_t i = 0; i < regions.shape(0); ++i) {

@@ -17,6 +17,9 @@ struct ScoreTable {
     float (*score)(const float* a, const float* b, int64_t width, double offset);
     // The same before the rounding.
     double (*dot)(const float* a, const float* b, int64_t width);
+    // The same of finite fp16 numbers, as bits.
+    double (*dot_half)(const float* a, const uint16_t* b, int64_t width);
+    double (*square_half)(const uint16_t* a, int64_t width);
 };
 
 // scan.cpp: inner products of 8-bit codes against thresholds

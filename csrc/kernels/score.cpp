@@ -9,7 +9,8 @@ constexpr int lanes = 16;
 constexpr int half = W / 2;            // doubles in a vector
 constexpr int vectors = lanes / half;  // accumulators
 
-double dot(const float* a, const float* b, int64_t width) {
+template <class A, class B>
+double dot_of(const A* a, const B* b, int64_t width) {
     vd sum[vectors] = {};
     for (int64_t k = 0; k < width; k += lanes)
         for (int v = 0; v < vectors; ++v) sum[v] += load_as_double(a + k + v * half) * load_as_double(b + k + v * half);
@@ -21,6 +22,10 @@ double dot(const float* a, const float* b, int64_t width) {
     return lane[0];
 }
 
+double dot(const float* a, const float* b, int64_t width) { return dot_of(a, b, width); }
+double dot_half(const float* a, const uint16_t* b, int64_t width) { return dot_of(a, b, width); }
+double square_half(const uint16_t* a, int64_t width) { return dot_of(a, a, width); }
+
 float score(const float* a, const float* b, int64_t width, double offset) {
     return static_cast<float>(dot(a, b, width) + offset);
 }
@@ -30,5 +35,6 @@ float score(const float* a, const float* b, int64_t width, double offset) {
 
 namespace mcfast::kernels {
 extern const ScoreTable MCFAST_TABLE(score);
-const ScoreTable MCFAST_TABLE(score) = {MCFAST_SET_NAMESPACE::score, MCFAST_SET_NAMESPACE::dot};
+const ScoreTable MCFAST_TABLE(score) = {MCFAST_SET_NAMESPACE::score, MCFAST_SET_NAMESPACE::dot,
+                                        MCFAST_SET_NAMESPACE::dot_half, MCFAST_SET_NAMESPACE::square_half};
 }  // namespace mcfast::kernels

@@ -56,6 +56,16 @@ inline vd load_as_double(const float* p) {
     return __builtin_convertvector(*reinterpret_cast<const half_vf_unaligned*>(p), vd);
 }
 
+// Finite fp16 numbers, shifted to where fp32 has exponent and fraction, lack 112 in the exponent.
+inline vd load_as_double(const uint16_t* p) {
+    typedef uint32_t vu __attribute__((vector_size(W / 2 * sizeof(uint32_t)), may_alias));
+    typedef float vhf __attribute__((vector_size(W / 2 * sizeof(float)), may_alias));
+    typedef uint16_t vh __attribute__((vector_size(W / 2 * sizeof(uint16_t)), may_alias, aligned(2)));
+    const vu bits = __builtin_convertvector(*reinterpret_cast<const vh*>(p), vu);
+    const vhf size = (vhf)((bits & 0x7fff) << 13) * 0x1p112f;
+    return __builtin_convertvector((vhf)((vu)size | (bits & 0x8000) << 16), vd);
+}
+
 // The sums of four vectors as four lanes, added in a fixed order.
 inline f4 sums(f4 a, f4 b, f4 c, f4 d) {
     const f4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);

@@ -141,13 +141,14 @@ void Changes::vectors(const int32_t* ids, int64_t n, float* to, float* offsets) 
     for (int64_t i = 0; i < n; ++i) {
         const auto place = places_.find(ids[i]);
         const float* row = nullptr;
+        std::vector<float> room(static_cast<size_t>(built_.width));
         float offset = 0;
         if (place != places_.end()) {
             const Block& block = *state_->parts_[static_cast<size_t>(place->second / block_rows)].block;
             row = &block.rows[place->second % block_rows * built_.width];
             offset = block.offsets[place->second % block_rows];
         } else if (ids[i] < built_.n && (!state_->alive_ || contains(*state_->alive_, ids[i]))) {
-            row = built_.row(ids[i]);
+            row = built_.row(ids[i], room.data());
             offset = built_.offset(ids[i]);
         }
         if (row)

@@ -81,7 +81,8 @@ Codes::Codes(const Items& items, const int32_t* order, const std::vector<int64_t
 void Codes::encode(const Items& items, const int32_t* order, int64_t n, Chunk& chunk) {
     const bool with_offsets = offsets_.size() > 0;
     Extent extent;
-    for (int64_t i = 0; i < n; ++i) extent.add(items.row(order[i]), width_);
+    std::vector<float> room(static_cast<size_t>(width_));
+    for (int64_t i = 0; i < n; ++i) extent.add(items.row(order[i], room.data()), width_);
     chunk.step = extent.step(item_codes, with_offsets);
     chunk.inverse = 1 / chunk.step;
     chunk.offset = -std::numeric_limits<double>::infinity();
@@ -97,7 +98,7 @@ void Codes::encode(const Items& items, const int32_t* order, int64_t n, Chunk& c
             if (with_offsets) offsets_[place] = -std::numeric_limits<float>::infinity();
             continue;
         }
-        const float* const row = items.row(order[i]);
+        const float* const row = items.row(order[i], room.data());
         const double norm = norm_of(row, width_);
         chunk.norm = std::max(chunk.norm, norm);
         chunk.error = std::max(chunk.error, recall::encode(row, width_, chunk.step, item_codes, norm, write));

@@ -27,8 +27,8 @@ struct Cut {
     Buffer<float> directions;     // a row of `width` floats each; of unit length for ip, centres for l2
 };
 
-// Cuts items into regions around at most `n_centres` centres, none of them empty; the same for any number of threads.
-// What `queries`, at least one, score with items of their direction says how lengths weigh against offsets.
+// Cuts fp32 items into regions around at most `n_centres` centres, none empty; the same for any number of threads.
+// threads. What `queries`, at least one, score with items of their direction says how lengths weigh against offsets.
 Cut cut(const Items& items, const float* queries, int64_t n_queries, int64_t n_centres, uint64_t seed, int threads);
 
 }  // namespace mcfast::recall

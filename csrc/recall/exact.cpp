@@ -22,7 +22,7 @@ std::vector<int32_t> by_norm(const Items& items, int threads) {
     std::vector<uint16_t> key(static_cast<size_t>(items.n));
     parallel::chunks(threads, items.n, grain, [&](int64_t, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            const auto norm = static_cast<float>(std::sqrt(Items::dot(items.row(i), items.row(i), items.width)));
+            const auto norm = static_cast<float>(std::sqrt(items.square(i)));
             uint32_t pattern;
             std::memcpy(&pattern, &norm, sizeof pattern);
             key[static_cast<size_t>(i)] = static_cast<uint16_t>(~(pattern >> (31 - bits)));

@@ -18,8 +18,9 @@ constexpr size_t prefetched = 8;         // candidates whose rows are fetched ah
 // lies beyond the largest number.
 float rounded_down(double x) { return static_cast<float>(x - 0x1p-23 * std::fabs(x) - 0x1p-149); }
 
-void fetch(const float* row, int64_t width) {
-    for (int64_t k = 0; k < width; k += 16) __builtin_prefetch(row + k);
+void fetch(const Items& items, int64_t row) {
+    const char* const from = static_cast<const char*>(items.address(row));
+    for (int64_t k = 0; k < items.row_bytes(); k += 64) __builtin_prefetch(from + k);
 }
 
 }  // namespace
@@ -137,7 +138,7 @@ void Scanner::sift(Query& query) const {
 void Scanner::score_candidates(int64_t query, size_t begin, size_t end) {
     Query& q = at(query);
     for (size_t i = begin; i < end; ++i) {
-        if (i + prefetched < end) fetch(items_.row(q.candidates[i + prefetched].row), items_.width);
+        if (i + prefetched < end) fetch(items_, q.candidates[i + prefetched].row);
         const Candidate& c = q.candidates[i];
         if (c.high < q.least) continue;
         q.best.add({items_.id(c.row), score(query, c.row)});

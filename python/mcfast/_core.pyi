@@ -10,6 +10,8 @@ _Int32s = npt.NDArray[np.int32]
 _Int64s = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float32]
 _Doubles = npt.NDArray[np.float64]
+_Bytes = npt.NDArray[np.uint8]
+_Rows = npt.NDArray[np.float32] | npt.NDArray[np.uint16]  # fp32, or the bits of fp16
 _Words = npt.NDArray[np.uint64]
 
 losses: dict[str, str]
@@ -21,6 +23,7 @@ def set_isa(name: str) -> None: ...
 def available_threads() -> int: ...
 def encode(chunks: Sequence[_Int64s], threads: int) -> tuple[_Int32s, _Int64s]: ...
 def first_of_pair(users: _Int32s, items: _Int32s, n_users: int, n_items: int, threads: int) -> tuple[int, _Int64s]: ...
+def where(codes: _Int32s, indptr: _Int64s | None, chosen: _Bytes) -> _Bytes: ...
 def items_of_users(users: _Int32s, items: _Int32s, n_users: int, threads: int) -> tuple[_Int64s, _Int32s]: ...
 def predict_pairs(
     user_factors: _Floats,
@@ -101,7 +104,7 @@ def rank(
 def unit_rows(rows: _Floats, threads: int) -> _Floats: ...
 
 class Exact:
-    def __init__(self, rows: _Floats, offsets: _Floats | None, threads: int, metric: str = "ip") -> None: ...
+    def __init__(self, rows: _Rows, offsets: _Floats | None, threads: int, metric: str = "ip") -> None: ...
     @property
     def size(self) -> int: ...
     @property
@@ -133,7 +136,7 @@ def cut(
 class Regions:
     def __init__(
         self,
-        rows: _Floats,
+        rows: _Rows,
         offsets: _Floats | None,
         metric: str,
         order: _Int32s,

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..checks import message
 from . import columns, tables
-from .conditions import Bool, Conditions, mask
-from .ids import Ids
+from .conditions import Bool, Coded, Conditions
+from .ids import Ids, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +83,7 @@ class Attributes:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._looked_up: tuple[Ids, Rows] | None = None
 
     def of(self, id: Any) -> dict[str, Any]:
         """Return the attributes of an id by name; none where it is unknown."""
@@ -99,9 +100,9 @@ class Attributes:
         found = np.zeros(len(known), np.bool_)
         if self._path is None:
             raise ValueError(message("filter", dict(conditions), "attributes, which were not published"))
-        table, ids = self._table
+        _, ids = self._table
         if len(ids) and ids.is_integer == known.is_integer:
-            rows = known.rows(ids.values[mask(table, conditions)], "ids", "skip")
+            rows = self._rows_of(known)[self._coded.mask(conditions)]
             found[rows[rows >= 0]] = True
         return found
 
@@ -121,6 +122,16 @@ class Attributes:
     def names(self) -> list[str]:
         """The names of the attributes."""
         return [] if self._path is None else list(self._table[0].column_names)
+
+    @cached_property
+    def _coded(self) -> Coded:
+        return Coded(self._table[0])
+
+    def _rows_of(self, known: Ids) -> Rows:
+        """Return the row of each id of the table among the known ones, which as a rule are those of the last time."""
+        if self._looked_up is None or self._looked_up[0] is not known:
+            self._looked_up = known, known.rows(self._table[1].values, "ids", "skip")
+        return self._looked_up[1]
 
     @cached_property
     def _table(self) -> tuple[pa.Table, Ids]:

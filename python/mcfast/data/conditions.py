@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
 from ..checks import message
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Bool = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 Conditions = Mapping[str, Any]
 
 _BOUNDS = {"min", "max"}
@@ -47,15 +50,34 @@ def checked(conditions: Any, name: str) -> tuple[Conditions, str]:
     return conditions, json.dumps(conditions, sort_keys=True)
 
 
-def mask(table: pa.Table, conditions: Conditions) -> Bool:
-    """Return which rows of a table hold all conditions; raises ValueError where they do not suit the table."""
-    found = np.ones(len(table), np.bool_)
-    for name, wanted in conditions.items():
-        if name not in table.column_names:
-            known = ", ".join(map(repr, table.column_names)) or "none, as no attributes were published"
-            raise ValueError(message("filter", repr(name), f"an attribute: {known}"))
-        found &= _fitting(table[name].combine_chunks(), name, wanted)
-    return found
+class Coded:
+    """The columns of a table as numbers of their distinct values, of which a condition is decided once each.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table; a column is looked at when it is first asked for.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._columns: dict[str, tuple[Any, Int32, Int64 | None]] = {}
+
+    def mask(self, conditions: Conditions) -> Bool:
+        """Return which rows hold all conditions; raises ValueError where they do not suit the table."""
+        found = np.ones(len(self._table), np.bool_)
+        for name, wanted in conditions.items():
+            if name not in self._table.column_names:
+                known = ", ".join(map(repr, self._table.column_names)) or "none, as no attributes were published"
+                raise ValueError(message("filter", repr(name), f"an attribute: {known}"))
+            values, codes, indptr = self._column(name)
+            found &= _core.where(codes, indptr, _fitting(values, name, wanted).view(np.uint8)).view(np.bool_)
+        return found
+
+    def _column(self, name: str) -> tuple[Any, Int32, Int64 | None]:
+        if name not in self._columns:
+            self._columns[name] = _coded(self._table[name].combine_chunks())
+        return self._columns[name]
 
 
 def hold(attributes: Mapping[str, Any], conditions: Conditions) -> bool:
@@ -74,12 +96,26 @@ def _holds(value: Any, wanted: Any) -> bool:
     return value in (wanted if isinstance(wanted, list | tuple) else [wanted])
 
 
-def _fitting(column: Any, name: str, wanted: Any) -> Bool:
+def _coded(column: Any) -> tuple[Any, Int32, Int64 | None]:
+    """Return the distinct values, their numbers, -1 for none, and where the numbers of a row begin if it is a list."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    values = pc.list_flatten(column) if lists else column
+    indptr = None
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        counts = pc.list_value_length(column).fill_null(0).to_numpy()
+        indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        column = pc.list_flatten(column)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return column.dictionary, codes, indptr
+
+
+def _fitting(values: Any, name: str, wanted: Any) -> Bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         if isinstance(wanted, Mapping):
             fits = pa.array(np.ones(len(values), np.bool_))
@@ -93,8 +129,4 @@ def _fitting(column: Any, name: str, wanted: Any) -> Bool:
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         raise ValueError(message("filter", {name: wanted}, f"values that compare with {values.type}")) from None
     plain: Bool = fits.fill_null(False).to_numpy(zero_copy_only=False)
-    if not lists:
-        return plain
-    found = np.zeros(len(column), np.bool_)
-    found[pc.list_parent_indices(column).to_numpy()[plain]] = True
-    return found
+    return plain

@@ -60,7 +60,7 @@ class Promise(NamedTuple):
             raise ValueError(checks.message("queries", "none", "at least one"))
         few = np.random.default_rng(seed).permutation(len(held_out))[:most]
         about = {"recall_target": target, "measured_on": "items" if queries is None else "queries"}
-        return cls(target, held_out[few], about)
+        return cls(target, held_out[few].astype(np.float32, copy=False), about)
 
 
 class ApproximateIndex(Index):

@@ -49,9 +49,10 @@ class ChangingIndex(Index):
     def rows(self) -> Float32:
         """The vectors of the items as the core takes them: (size, width) float32, padded with zeros; not to be changed.
 
-        Those of "cosine" have length 1, those of removed items are zeros. Once items have changed it is a copy.
+        Those of "cosine" have length 1, those of removed items are zeros. It is a copy once items have changed, and
+        where they are float16.
         """
-        return self.current()[0].rows
+        return self.current()[0].floats
 
     @property
     def offsets(self) -> Float32 | None:
@@ -87,7 +88,7 @@ class ChangingIndex(Index):
         with self._turn:
             if self.size + added.size > MOST_ITEMS:
                 raise ValueError(checks.message("vectors", f"{added.size}", f"at most {MOST_ITEMS} items, old and new"))
-            first = self._core.add(added.rows, added.offsets)
+            first = self._core.add(added.floats, added.offsets)
             self._build_in()
         return np.arange(first, first + added.size)
 
@@ -111,7 +112,7 @@ class ChangingIndex(Index):
             which = self._existing(rows)
             if len(which) != added.size:
                 raise ValueError(checks.message("rows", f"{len(which)}", f"{added.size} of them, as many as vectors"))
-            self._core.put(which, added.rows, added.offsets)
+            self._core.put(which, added.floats, added.offsets)
             self._build_in()
 
     def remove(self, rows: Any) -> None:
@@ -143,7 +144,8 @@ class ChangingIndex(Index):
         removed = core.removed_rows()
         rows, offsets = core.vectors(np.arange(core.size, dtype=np.int32))
         plain = self._items.offsets is None and not offsets.any()
-        return Items(rows, None if plain else offsets, self.metric, self.dimension), removed
+        items = Items(rows, None if plain else offsets, self.metric, self.dimension)
+        return items.rounded(self._items.rows.dtype), removed
 
     @abstractmethod
     def _rebuilt(self, items: Items) -> Self:
@@ -160,7 +162,7 @@ class ChangingIndex(Index):
             self._become(built)
 
     def _checked(self, vectors: Any, offsets: Any) -> Items:
-        added = Items.checked(vectors, self.metric, offsets, 1)
+        added = Items.checked(vectors, self.metric, offsets, 1).rounded(self._items.rows.dtype)
         if added.dimension != self.dimension:
             expected = f"shape (any, {self.dimension})"
             raise ValueError(checks.message("vectors", f"shape {(added.size, added.dimension)}", expected))
@@ -181,7 +183,7 @@ class ChangingIndex(Index):
     def _changes(self) -> Saved:
         """Return what has changed since the index was built."""
         if not self._core.changed:
-            return Saved()
+            return Saved(format=1 if self._items.rows.dtype == np.float32 else 2)
         put, removed = self._core.put_rows(), self._core.removed_rows()
         vectors, offsets = self._core.vectors(put)
         arrays = {"put_rows": put, "put_vectors": vectors, "put_offsets": offsets, "removed": removed}

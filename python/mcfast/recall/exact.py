@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from .. import files
+from .. import checks, files
 from .._core import Exact
 from .changing import ChangingIndex
 from .filters import Filter
-from .items import Float32, Items
+from .items import PRECISIONS, Float32, Items
 from .protocol import Int64, Saved
 
 
 class ExactIndex(ChangingIndex):
-    """Finds exactly the k best items. No options."""
+    """Finds exactly the k best items."""
 
     backend = "exact"
     _core: Exact
 
     def __init__(self, items: Items, threads: int) -> None:
         super().__init__(items, threads)
-        self._core = Exact(items.rows, items.offsets, threads, items.core_metric)
+        self._core = Exact(items.core_rows, items.offsets, threads, items.core_metric)
 
     @classmethod
-    def _build(cls, items: Items, threads: int) -> ExactIndex:
-        return cls(items, threads)
+    def _build(cls, items: Items, threads: int, *, precision: str = "float32") -> ExactIndex:
+        return cls(items.rounded(checks.choice(precision, "precision", PRECISIONS)), threads)
 
     @classmethod
     def _load(cls, items: Items, threads: int, directory: files.Directory) -> ExactIndex:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core, checks
 
 METRICS = ("ip", "cosine", "l2")
+PRECISIONS = ("float32", "float16")
 
 Float32 = checks.Float32
 MOST_ITEMS = 2**31 - 1
@@ -19,7 +21,7 @@ MOST_ITEMS = 2**31 - 1
 class Items:
     """Checked item vectors, the metric they are searched by, and what does not depend on how they are searched."""
 
-    rows: Float32  # (n, width): padded with zeros to the core's width, unit rows for cosine
+    rows: npt.NDArray[Any]  # (n, width) float32 or float16: padded with zeros to the core's width, unit rows for cosine
     offsets: Float32 | None  # (n,): added to the inner product
     metric: str
     dimension: int
@@ -42,6 +44,28 @@ class Items:
     def size(self) -> int:
         """Number of items."""
         return len(self.rows)
+
+    @property
+    def floats(self) -> Float32:
+        """The rows as float32."""
+        return self.rows.astype(np.float32, copy=False)
+
+    @property
+    def core_rows(self) -> npt.NDArray[Any]:
+        """The rows as the core takes them: of float16 the bits."""
+        return self.rows if self.rows.dtype == np.float32 else self.rows.view(np.uint16)
+
+    def rounded(self, dtype: Any) -> Items:
+        """Return the items with vectors rounded to a type, which is what they are from then on."""
+        if self.rows.dtype == dtype:
+            return self
+        with np.errstate(over="ignore"):
+            rows = self.rows.astype(dtype)
+        if not np.isfinite(rows).all():
+            largest = f"{np.finfo(dtype).max:,.0f}"
+            got = f"a number of size {np.abs(self.rows).max():g}"
+            raise ValueError(checks.message("vectors", got, f"numbers of size {largest} at most, in float16"))
+        return replace(self, rows=rows)
 
     @property
     def core_metric(self) -> str:

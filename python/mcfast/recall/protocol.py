@@ -63,7 +63,7 @@ class Index(ABC):
 
         Those of "cosine" have length 1.
         """
-        return self._items.rows
+        return self._items.floats
 
     @property
     def offsets(self) -> Float32 | None:

@@ -19,7 +19,7 @@ from .approximate import Promise
 from .changing import ChangingIndex
 from .exact import ExactIndex
 from .filters import EVERYTHING, Filter
-from .items import Float32, Items
+from .items import PRECISIONS, Float32, Items
 from .judge import Judge
 from .protocol import Int64, Saved
 
@@ -43,7 +43,7 @@ class RegionsIndex(ChangingIndex):
         self._about = about
         order, regions, directions = (arrays[name] for name in ARRAYS)
         self._reaches = _reaches(about["reach"])
-        self._core = Regions(items.rows, items.offsets, items.core_metric, order, regions, directions, threads)
+        self._core = Regions(items.core_rows, items.offsets, items.core_metric, order, regions, directions, threads)
 
     @property
     def is_exact(self) -> bool:
@@ -66,11 +66,13 @@ class RegionsIndex(ChangingIndex):
         seed: int = 0,
         recall: float = 0.95,
         queries: Any = None,
+        precision: str = "float32",
     ) -> RegionsIndex:
+        items = items.rounded(checks.choice(precision, "precision", PRECISIONS))
         number = _default_centres(items.size) if centres is None else checks.integer(centres, "centres", 1, 1 << 20)
         seed = checks.integer(seed, "seed", 0, 2**63 - 1)
         promise = Promise.checked(items, recall, queries, seed, HELD_OUT)
-        made = cut(items.rows, items.offsets, items.core_metric, promise.queries, number, seed, threads)
+        made = cut(items.floats, items.offsets, items.core_metric, promise.queries, number, seed, threads)
         arrays: dict[str, Any] = dict(zip(ARRAYS, made, strict=True))
         if queries is not None:
             arrays["queries"] = promise.queries  # to learn anew from, once many items have changed
@@ -128,6 +130,7 @@ class RegionsIndex(ChangingIndex):
             seed=about["seed"],
             recall=self._about["recall_target"],
             queries=None if queries is None else queries[:, : items.dimension],
+            precision=items.rows.dtype.name,
         )
 
     def _become(self, other: RegionsIndex) -> None:

@@ -58,7 +58,10 @@ def build(
     threads : int, optional
         Threads to build with; None (the default) means all that the process may use. The index does not depend on it.
     **options
-        What the backend takes beside: nothing for "exact".
+        What the backend takes beside.
+
+        "exact" and "regions": `precision`, "float32", or "float16" to round the vectors to that and keep no others, in
+        less memory.
 
         Every approximate one: `recall` (0.95), to be reached at k = 10 and at k = 100, by "regions" also at k = 1;
         `queries`, vectors of users to measure it on (by default item vectors, which may be easier or harder than what
