@@ -236,7 +236,7 @@ def test_ctrl_c_in_the_refit_leaves_what_the_search_has_found(monkeypatch):
             raise KeyboardInterrupt
         return epochs.run(*arguments)
 
-    monkeypatch.setattr("mcfast.training.run", run)
+    monkeypatch.setattr("mcfast.rating_training.run", run)
     model = mcfast.fit(data, **options)
     assert model.interrupted
     same_bits(model, searched)
