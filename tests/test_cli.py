@@ -124,8 +124,18 @@ def test_fit_takes_every_setting(run, folder, options, arguments):
 
 def test_every_argument_of_fit_is_an_option_or_meant_for_python(run):
     _, out, _ = run("fit", "--help")
-    arguments = set(inspect.signature(mcfast.fit).parameters) - {"triples", "callback", "blocks", "weights"}
+    arguments = set(inspect.signature(mcfast.fit).parameters) - {
+        "triples",
+        "callback",
+        "blocks",
+        "weights",
+        "hard_negatives",
+    }
     assert {name for name in arguments if f"--{name.replace('_', '-')}" not in out} == set()
+
+
+def test_numbers_or_words():
+    assert [cli.fit.number_or_word(text) for text in ("0.5", "learnt")] == [0.5, "learnt"]
 
 
 def test_fit_weighs_by_a_column(run, folder):

@@ -258,6 +258,8 @@ def test_progress_bar_only_when_asked(capfd):
             "tune: got an argument lamda, expected an argument of tune, or of fit one of .*regularization",
         ),
         ({"patience": 3}, "tune: got an argument patience"),
+        ({"negatives": "uniform"}, "tune: got an argument negatives"),
+        ({"loss": "softmax"}, "loss: got 'softmax', expected one of 'squared'"),
         ({"factors": 0}, r"factors: got 0, expected an integer in 1\.\.1024"),
         ({"regularization": -1}, "regularization: got -1"),
     ],

@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
+from . import _core, checks
 from .data.triples import Triples, as_triples
 from .epochs import Epoch
 from .errors import DivergenceError
 from .halving import RANGES, proposals
 from .model import Model
 from .progress import bar
-from .training import fit, validation_name
+from .training import RANKING, fit, validation_name
 
 DEFAULTS = {"factors": 64, **{name: inspect.signature(fit).parameters[name].default for name in RANGES}}
-OWN = {"triples", "validation", "patience", "refit", "init", "callback", "progress"}  # what `fit` is told by `tune`
+# What `fit` is told by `tune`, and what is of ranking losses, for which there is no search.
+OWN = {"triples", "validation", "patience", "refit", "init", "callback", "progress", *RANKING}
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -115,6 +116,7 @@ def tune(
         By default all the process may use. Has no influence on the result of a trial.
     **fixed
         Arguments of `mcfast.fit` for every trial: ``biases=False``, say, or ``factors=64`` to search for the others.
+        None of ranking losses.
 
     Returns
     -------
@@ -159,7 +161,7 @@ def tune(
     data = as_triples(triples, threads=checks.thread_count(threads))
     train, held_out, everything = _parts(data, validation, seed)
     search = _Search(train, held_out, {"seed": seed, "threads": threads}, deadline, len(everything) / len(train))
-    measure = validation_name(fixed.get("loss", "squared"))
+    measure = validation_name(checks.choice(fixed.get("loss", "squared"), "loss", _core.losses))
     label = measure.replace("_", " ").replace("rmse", "RMSE")
     interrupted = False
     timed = most is None

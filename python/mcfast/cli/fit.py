@@ -13,6 +13,15 @@ from ..model_files import KIND, load
 from ..training import fit
 from . import common
 
+
+def number_or_word(text: str) -> float | str:
+    """Return a number where the text is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 OPTIONS: common.Described = {
     "factors": (int, "length of the vectors, 1..1024 (default: that of --init, or 64)"),
     "epochs": (int, "passes over the data; at most as many with --validation"),
@@ -31,9 +40,17 @@ OPTIONS: common.Described = {
     "exposed": (str, "what triples are that are not positive: ignore, or hard (negatives)"),
     "negatives": (str, "uniform (the default), popularity, in-batch, hard or all"),
     "n_negatives": (int, "negatives of a positive"),
-    "temperature": (float, "what scores are divided by"),
-    "logq": (float, "correction for what is drawn more often, 0..1"),
+    "popularity_exponent": (float, "of negatives by popularity"),
+    "hard_pool": (int, "items among which hard negatives are looked for"),
+    "mask_known": (bool, "keep all positives of a user from being negatives"),
+    "temperature": (number_or_word, "what scores are divided by, a number or learnt"),
+    "logq": (number_or_word, "correction for what is drawn more often, 0..1 or corrected"),
+    "margin": (float, "of pairwise-hinge and ccl"),
     "negative_weight": (float, "what negatives weigh, in bsl, logistic and ccl"),
+    "subsampling": (float, "share from which on positives of an item are left out at random"),
+    "dropout": (float, "share of a user's vector that is left out of a step"),
+    "optimizer": (str, "under a ranking loss: adagrad or adam"),
+    "batch_size": (int, "positives of a step"),
     "patience": (int, "with --validation: stop after so many epochs without a new best"),
     "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
     "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),
