@@ -14,22 +14,32 @@ constexpr int64_t batch_queries = 120;  // queries that share one pass over the 
 
 constexpr int64_t shared_bytes = int64_t{4} << 20;  // codes that are worth more than one thread to a query
 
-// Rows in about descending order of their norms: in the order of the leading bits of norms, which are coarse enough to
-// be counted; rows of equal bits stay in order.
-std::vector<int32_t> by_norm(const Items& items, int threads) {
+// Rows in about descending order of what they may score: of their norms, or, with offsets, of offset + norm times that
+// of a query, which is taken to be as long as items are: so training leaves them. In the order of leading bits, which
+// are coarse enough to be counted; rows of equal bits stay in order.
+std::vector<int32_t> by_reach(const Items& items, int threads) {
     constexpr int64_t grain = 4096;
-    constexpr uint32_t bits = 16;
-    std::vector<uint16_t> key(static_cast<size_t>(items.n));
+    constexpr uint32_t bits = 17;
+    std::vector<float> norm(static_cast<size_t>(items.n));
+    parallel::chunks(threads, items.n, grain, [&](int64_t, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            norm[static_cast<size_t>(i)] = static_cast<float>(std::sqrt(items.square(i)));
+    });
+    double squares = 0;
+    for (const float x : norm) squares += static_cast<double>(x) * x;
+    const double length = items.offsets ? std::sqrt(squares / static_cast<double>(items.n)) : 1;
+    std::vector<uint32_t> key(norm.size());
     parallel::chunks(threads, items.n, grain, [&](int64_t, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            const auto norm = static_cast<float>(std::sqrt(items.square(i)));
+            const auto reach = static_cast<float>(length * norm[static_cast<size_t>(i)] + items.offset(i));
             uint32_t pattern;
-            std::memcpy(&pattern, &norm, sizeof pattern);
-            key[static_cast<size_t>(i)] = static_cast<uint16_t>(~(pattern >> (31 - bits)));
+            std::memcpy(&pattern, &reach, sizeof pattern);
+            // Patterns of negative numbers ascend as the numbers descend.
+            key[static_cast<size_t>(i)] = (pattern >> 31 ? pattern : pattern ^ 0x7fffffff) >> (32 - bits);
         }
     });
     std::vector<int32_t> place((size_t{1} << bits) + 1, 0);
-    for (const uint16_t k : key) ++place[size_t{k} + 1];
+    for (const uint32_t k : key) ++place[size_t{k} + 1];
     for (size_t k = 0; k < place.size() - 1; ++k) place[k + 1] += place[k];
     std::vector<int32_t> order(key.size());
     for (size_t i = 0; i < key.size(); ++i) order[static_cast<size_t>(place[key[i]]++)] = static_cast<int32_t>(i);
@@ -45,7 +55,7 @@ std::vector<int64_t> equal_ends(int64_t n) {
 }  // namespace
 
 Exact::Exact(const Items& items, int threads)
-    : items_(items), codes_(items_, by_norm(items_, threads).data(), equal_ends(items.n), threads) {}
+    : items_(items), codes_(items_, by_reach(items_, threads).data(), equal_ends(items.n), threads) {}
 
 void Exact::search(const float* queries, int64_t n_queries, int64_t k, const Filter& filter, int threads, int64_t* rows,
                    float* scores, int64_t* counts) const {
