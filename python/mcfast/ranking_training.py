@@ -13,8 +13,8 @@ import numpy.typing as npt
 from . import _core, checks
 from .data.triples import Triples
 from .epochs import Outcome, Settings, export, run
+from .measures import Protocol, measure
 from .model import Model
-from .ranking import BATCH, Ranker
 from .ranking_options import WHY_NOT_EXPOSED, Ranking
 from .seen import Seen
 
@@ -115,22 +115,15 @@ def train_ranking(
 
 def _ndcg(trainer: _core.RankingTrainer, train: Triples, held_out: Triples, settings: Settings) -> float:
     """Measure the full ranking of what was not seen in training: the mean NDCG over users with something held out."""
-    learnt, threads = export(trainer, settings.threads), settings.threads
-    users, places = np.unique(held_out.users, return_inverse=True)
-    indptr, relevant = _core.items_of_users(places.astype(np.int32), held_out.items, len(users), threads)
-    seen = Seen.of(train.users, train.items, train.n_users, threads)
-    ranker = Ranker(learnt.item_rows, None, threads)
-    total = 0.0
-    for start in range(0, len(users), BATCH):
-        part = slice(start, min(start + BATCH, len(users)))
-        k = min(CUT, train.n_items)
-        ranked, _, _ = ranker.search(learnt.user_rows, users[part], k, seen, None, threads, progress=False)
-        own = indptr[start : part.stop + 1]
-        measured = _core.ranking_measures(
-            ranked, own - own[0], relevant[own[0] : own[-1]], np.diff(own), [CUT], threads
-        )
-        total += float(measured[:, 0, _core.measures.index("ndcg")].sum())
-    return total / len(users)
+    model = Model(
+        users=train.user_ids,
+        items=train.item_ids,
+        factors=settings.factors,
+        **export(trainer, settings.threads)._asdict(),
+        seen=Seen.of(train.users, train.items, train.n_users, settings.threads),
+    )
+    protocol = Protocol([CUT], threads=settings.threads, progress=False)
+    return float(np.mean(measure(model, held_out.users, held_out.items, protocol).by_user[f"ndcg@{CUT}"]))
 
 
 def parameters(ranking: Ranking, trainer: _core.RankingTrainer) -> dict[str, Any]:
