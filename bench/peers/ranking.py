@@ -28,7 +28,7 @@ from run import HERE, interpreter, last_line, say
 
 import mcfast
 
-PEERS = ["with_baselines", "with_implicit", "with_lightfm"]
+PEERS = ["with_baselines", "with_ranking_losses", "with_implicit", "with_lightfm"]
 LIMIT = 1800  # seconds for one trial
 BY = "ndcg@20"
 
