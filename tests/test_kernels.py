@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import oracle
 from mcfast import _core
+from mcfast.bits import packed
 
 ISAS = _core.build_info()["isa_available"]
 FACTORS = [1, 2, 3, 15, 16, 17, 32, 33, 64, 100, 128, 130, 200, 1024]
@@ -74,7 +75,9 @@ def test_exact_search_under_filters_is_the_oracle(data):
     for isa in ISAS:
         with using(isa):
             index = _core.Exact(items, offsets, 1)
-            rows, values, counts = index.search(queries, k, indptr, rows_out, allow, 2)
+            rows, values, counts = index.search(
+                queries, k, indptr, rows_out, None if allow is None else packed(allow), 2
+            )
         np.testing.assert_array_equal(rows, expected_rows)
         assert values.tobytes() == expected_scores.tobytes()
         np.testing.assert_array_equal(counts, np.sum(expected_rows >= 0, axis=1))

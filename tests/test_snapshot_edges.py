@@ -233,5 +233,5 @@ def test_vectors_put_online_go_with_their_version(served):
 
 def test_the_manifest_of_a_version_says_what_it_is(served):
     said = json.loads((served / "versions" / "3" / "manifest.json").read_text())
-    assert (said["kind"], said["format"], said["number"]) == ("mcfast-version", 1, 3)
+    assert (said["kind"], said["format"], said["number"]) == ("mcfast-version", 2, 3)
     assert (said["users"], said["items"], said["factors"]) == (N_USERS, N_ITEMS, 2)
