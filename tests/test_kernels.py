@@ -72,12 +72,11 @@ def test_exact_search_under_filters_is_the_oracle(data):
     rows_out = np.concatenate(excluded).astype(np.int32)
     scores = oracle.recall_scores(items, queries, "ip", offsets)
     expected_rows, expected_scores = oracle.nearest(scores, k, excluded, allow)
+    bits = None if allow is None else packed(allow)
     for isa in ISAS:
         with using(isa):
             index = _core.Exact(items, offsets, 1)
-            rows, values, counts = index.search(
-                queries, k, indptr, rows_out, None if allow is None else packed(allow), 2
-            )
+            rows, values, counts = index.search(queries, k, indptr, rows_out, bits, 2)
         np.testing.assert_array_equal(rows, expected_rows)
         assert values.tobytes() == expected_scores.tobytes()
         np.testing.assert_array_equal(counts, np.sum(expected_rows >= 0, axis=1))
