@@ -13,7 +13,7 @@ enum class Stream : uint32_t {
     item_factors = 2,
     user_order = 3,
     item_order = 4,
-    rounds = 5,
+    stripe_order = 5,
     positives = 6,  // their order in an epoch
     negatives = 7,
     pool = 8,  // among which hard negatives are looked for

@@ -29,7 +29,7 @@ bool holds_all(const train::Grid& grid) {
     std::vector<bool> seen(static_cast<size_t>(n));
     int64_t distinct = 0;
     for (int64_t b = 0; b < grid.n_blocks(); ++b)
-        grid.for_each(b, [&](uint16_t, uint16_t, float score, float) {
+        grid.steps(b).for_each([&](uint16_t, uint16_t, float score, float) {
             distinct += !seen[static_cast<size_t>(score)];
             seen[static_cast<size_t>(score)] = true;
         });

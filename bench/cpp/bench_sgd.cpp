@@ -40,8 +40,9 @@ void sgd(benchmark::State& state, const kernels::Set& set) {
     kernels::Step step{};
     step.factors = step.width = width;
     step.learning_rate = step.bias_learning_rate = step.user_l2 = step.item_l2 = step.bias_l2 = 0.05f;
-    const kernels::BlockFn run = set.sgd->block(kernels::Loss::squared, true);
+    const kernels::BlockFn run = set.sgd->block(kernels::Loss::squared, true, width);
     set.sgd->measure(block.item_factors, block.item_states, n_items, width);
+    set.sgd->measure(block.user_factors, block.user_states, n_users, width);
     const auto train = [&] { return run(block, step); };
 
     auto plain_users = users.plain(width), plain_items = items.plain(width);

@@ -31,14 +31,17 @@ std::vector<T> read(const std::string& path) {
 
 int32_t rows(const std::vector<int32_t>& of) { return *std::max_element(of.begin(), of.end()) + 1; }
 
-// Workers take the tasks in order; one that holds a task waits for those before it in its stripes.
+// Workers take the runs of tasks in order; one that holds a task waits for those before it in its stripes.
 double makespan(const std::vector<train::Task>& tasks, const std::vector<double>& seconds, size_t threads) {
     std::vector<double> worker(threads), user(tasks.size()), item(tasks.size());
-    for (size_t i = 0; i < tasks.size(); ++i) {
+    const std::vector<size_t> begins = train::runs(tasks);
+    for (size_t r = 0; r + 1 < begins.size(); ++r) {
         double& free = *std::min_element(worker.begin(), worker.end());
-        double &u = user[static_cast<size_t>(tasks[i].user_stripe)],
-               &c = item[static_cast<size_t>(tasks[i].item_stripe)];
-        free = u = c = std::max({free, u, c}) + seconds[i];
+        for (size_t i = begins[r]; i < begins[r + 1]; ++i) {
+            double &u = user[static_cast<size_t>(tasks[i].user_stripe)],
+                   &c = item[static_cast<size_t>(tasks[i].item_stripe)];
+            free = u = c = std::max({free, u, c}) + seconds[i];
+        }
     }
     return *std::max_element(worker.begin(), worker.end());
 }
@@ -59,17 +62,18 @@ void simulate(const std::string& folder, int64_t factors) {
     start(item_side, grid.items(), Stream::item_factors);
 
     const kernels::SgdTable& sgd = *kernels::active().sgd;
-    sgd.measure(item_side.row(0), item_side.states.data(), item_side.n_rows, width);
+    for (train::Side* side : {&user_side, &item_side})
+        sgd.measure(side->row(0), side->states.data(), side->n_rows, width);
     kernels::Step step{};
     step.factors = factors;
     step.width = width;
     step.learning_rate = step.bias_learning_rate = step.user_l2 = step.item_l2 = step.bias_l2 = 0.05f;
-    const std::vector<train::Task> tasks = train::rounds(grid.users().stripes(), grid.items().stripes(), 0, 1);
+    const std::vector<train::Task> tasks = train::order(grid.users().stripes(), grid.items().stripes(), 0, 1);
     // The least of a few epochs, in time of the processor: what other processes take does not count.
     std::vector<double> seconds(tasks.size(), std::numeric_limits<double>::infinity());
     for (int epoch = 0; epoch < 3; ++epoch)
         for (size_t i = 0; i < tasks.size(); ++i) {
-            kernels::Block block = grid.samples(grid.block(tasks[i].user_stripe, tasks[i].item_stripe));
+            kernels::Block block = grid.steps(grid.block(tasks[i].user_stripe, tasks[i].item_stripe)).block();
             const int32_t u = grid.users().cuts[static_cast<size_t>(tasks[i].user_stripe)];
             const int32_t c = grid.items().cuts[static_cast<size_t>(tasks[i].item_stripe)];
             block.user_factors = user_side.row(u);
@@ -77,7 +81,7 @@ void simulate(const std::string& folder, int64_t factors) {
             block.user_states = user_side.states.data() + u;
             block.item_states = item_side.states.data() + c;
             const std::clock_t before = std::clock();
-            sgd.block(kernels::Loss::squared, true)(block, step);
+            sgd.block(kernels::Loss::squared, true, width)(block, step);
             seconds[i] = std::min(seconds[i], static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC);
         }
     std::vector<double> by_count;

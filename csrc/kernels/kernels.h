@@ -76,23 +76,27 @@ struct RowState {
     float norm;  // squared, of the factors; carried from step to step by the plain kernel
 };
 
-constexpr int lanes = 4;         // users trained in lockstep
-constexpr int64_t overrun = 16;  // samples behind the last one that may be read, not used
+constexpr int lanes = 4;              // samples of a step
+constexpr uint16_t idle = 0xffff;     // the user and the item of a lane without a sample
+constexpr int64_t steps_overrun = 8;  // steps behind the last one that may be read, not used
 
-// Users of a block that are trained in lockstep, the longest run first. Step s holds a sample of each user whose run is
-// longer than s, in the order of the lanes.
-struct Group {
-    int32_t lengths[lanes];  // 0: nobody
-    uint16_t users[lanes];
+// Samples of different users and different items, trained at the same time.
+struct Samples {
+    uint16_t users[lanes], items[lanes];
+    float scores[lanes];
+};
+
+// Steps in a row. The first ones have no idle lane, and share no user and no item with the step before.
+struct Stretch {
+    int32_t overlapping, others;
 };
 
 // Rows are local to the block's stripes.
 struct Block {
-    const Group* groups;
-    int64_t n_groups;
-    const uint16_t* items;  // sample by sample: group by group, step by step, lane by lane
-    const float* scores;
-    const float* weights;                // null: 1
+    const Samples* steps;
+    const Stretch* stretches;
+    int64_t n_stretches;
+    const float* weights;                // `lanes` a step; null: 1
     float *user_factors, *item_factors;  // first rows of the stripes, 64-byte aligned, `width` floats a row
     RowState *user_states, *item_states;
     const float *user_shares, *item_shares;  // of the regularization, that a step of a row takes; null: 1
@@ -133,8 +137,8 @@ enum class Loss : int {
 
 struct SgdTable {
     // The plain kernel knows neither weights, shares, L1 nor nonnegative factors, and carries the norms.
-    BlockFn (*block)(Loss, bool plain);
-    // Measures the norms of rows; the plain kernel wants those of the items at the start of an epoch.
+    BlockFn (*block)(Loss, bool plain, int64_t width);
+    // Measures the norms of rows; the plain kernel wants them at the start of an epoch.
     void (*measure)(const float* factors, RowState* states, int64_t n_rows, int64_t width);
     // The sum of the losses of predictions, added in order.
     double (*loss)(Loss, const float* scores, const float* predictions, int64_t n);

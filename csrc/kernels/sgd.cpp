@@ -1,7 +1,9 @@
 // One block of the training grid: a step of stochastic gradient descent a sample, row-wise AdaGrad (Duchi, Hazan,
-// Singer, JMLR 2011, one sum a row as in LIBMF: Chin, Zhuang, Juan, Lin, TIST 2015), see lanes.h. Alone, a user's steps
-// would each wait for the one before; so four users go in lockstep, and what a step computes once stands in vector
-// lanes. Samples that meet one item in the same step are done one after the other, in the order of the lanes.
+// Singer, JMLR 2011, one sum a row as in LIBMF: Chin, Zhuang, Juan, Lin, TIST 2015), see lanes.h.
+//
+// Four samples of different users and items make a step: what they compute once stands in vector lanes. Inner products,
+// scalars and updates of one step wait for each other; so, where the next step shares no row with it, its inner
+// products come before the updates of this one, and the processor has work while it waits.
 //
 // The plain kernel carries the norms from step to step. Where L1 or the bound at zero move the rows otherwise, the
 // general one measures them at every step.
@@ -18,8 +20,8 @@
 namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
 namespace {
 
-constexpr int64_t max_width = 1024;
-constexpr int prefetch_samples = 8, prefetch_groups = 1;  // ahead
+constexpr int64_t max_width = 1024, any_width = 0;
+constexpr int64_t prefetch_steps = 3;  // ahead
 
 inline vf* row_of(float* first, int64_t row, int64_t width) { return reinterpret_cast<vf*>(first + row * width); }
 
@@ -36,9 +38,9 @@ inline f4 dots(vf* const* a, vf* const* b, int64_t n) {
     return sums(sum[0], sum[1], sum[2], sum[3]);
 }
 
-inline void update(vf* p, vf* q, const Move& user, const Move& item, int lane, int64_t n) {
-    const vf keep_p = broadcast(user.keep[lane]), add_q = broadcast(user.add[lane]);
-    const vf keep_q = broadcast(item.keep[lane]), add_p = broadcast(item.add[lane]);
+inline void update(vf* p, vf* q, const Move& move, int lane, int64_t n) {
+    const vf keep_p = broadcast(move.keep[lane]), add_q = broadcast(move.add[lane]);
+    const vf keep_q = broadcast(move.keep[lanes + lane]), add_p = broadcast(move.add[lanes + lane]);
     for (int64_t k = 0; k < n; ++k) {
         const vf old_p = p[k], old_q = q[k];
         p[k] = keep_p * old_p + add_q * old_q;
@@ -54,9 +56,10 @@ inline vf shrink(vf x, vf t, vf least) {
 }
 
 // The same with a proximal step for L1 and the bound at zero.
-inline void update(vf* p, vf* q, const Move& user, const Move& item, int lane, int64_t n, const Step& step) {
-    update(p, q, user, item, lane, n);
-    const vf shrink_p = broadcast(user.step[lane] * step.user_l1), shrink_q = broadcast(item.step[lane] * step.item_l1);
+inline void update(vf* p, vf* q, const Move& move, int lane, int64_t n, const Step& step) {
+    update(p, q, move, lane, n);
+    const vf shrink_p = broadcast(move.step[lane] * step.user_l1);
+    const vf shrink_q = broadcast(move.step[lanes + lane] * step.item_l1);
     const vf least = broadcast(step.nonnegative ? 0 : -__builtin_inff());
     for (int64_t k = 0; k < n; ++k) {
         p[k] = shrink(p[k], shrink_p, least);
@@ -64,109 +67,105 @@ inline void update(vf* p, vf* q, const Move& user, const Move& item, int lane, i
     }
 }
 
-// Lanes whose item an earlier lane has as well.
-inline i4 repeated(i4 items) {
-    const i4 none = i4{} - lanes - 1;
-    return (items == __builtin_shufflevector(items, none, 4, 0, 1, 2)) |
-           (items == __builtin_shufflevector(items, none, 4, 5, 0, 1)) |
-           (items == __builtin_shufflevector(items, none, 4, 5, 6, 0));
-}
-
-inline f4 shares_of(const float* shares, const i4& rows) {
+inline f4 shares_of(const float* shares, const uint16_t* rows) {
     f4 out = f4{} + 1;
     if (shares)
-        for (int l = 0; l < lanes; ++l) out[l] = rows[l] < 0 ? 0 : shares[rows[l]];
+        for (int l = 0; l < lanes; ++l) out[l] = rows[l] == idle ? 0 : shares[rows[l]];
     return out;
 }
 
-template <class LossFn, bool Plain>
+// A step under way: its rows, and what becomes of them.
+struct Work {
+    vf *p[lanes], *q[lanes];
+    Move move;
+};
+
+template <class LossFn, bool Plain, int64_t Width>
 double block(const Block& b, const Step& step) {
-    const int64_t width = step.width, n = width / W;
-    const f4 user_l2 = f4{} + step.user_l2, item_l2 = f4{} + step.item_l2;
-    const Rates rates{f4{} + step.learning_rate, f4{} + step.bias_learning_rate,
-                      f4{} + 1.0f / static_cast<float>(step.factors), f4{} + step.bias_l2};
-    const i4 lane = {0, 1, 2, 3};
+    const int64_t width = Width == any_width ? step.width : Width, n = width / W;
+    const f8 l2 = join(f4{} + step.user_l2, f4{} + step.item_l2);
+    const Rates rates{f8{} + step.learning_rate, f8{} + step.bias_learning_rate,
+                      f8{} + 1.0f / static_cast<float>(step.factors), f8{} + step.bias_l2};
     alignas(64) float nobody[max_width] = {};  // whom an idle lane meets
     RowState nobodys_state{1, 1, 0, 0};
+    const auto finish = [&](const Work& work) {
+        for (int l = 0; l < lanes; ++l)
+            if constexpr (Plain)
+                update(work.p[l], work.q[l], work.move, l, n);
+            else
+                update(work.p[l], work.q[l], work.move, l, n, step);
+    };
+    Work work[2];
+    for (int l = 0; l < lanes; ++l) work[1].p[l] = work[1].q[l] = reinterpret_cast<vf*>(nobody);
+    work[1].move = Move{f8{}, f8{}, f8{}};
     d4 loss = {};
-    int64_t at = 0;
-    for (const Group *group = b.groups, *end = group + b.n_groups; group != end; ++group) {
-        vf* p[lanes];
-        RowState* user_states[lanes];
-        const i4 lengths = *reinterpret_cast<const i4_unaligned*>(group->lengths);
-        for (int l = 0; l < lanes; ++l) {
-            const bool real = group->lengths[l] > 0;
-            p[l] = row_of(real ? b.user_factors : nobody, real ? group->users[l] : 0, width);
-            user_states[l] = real ? b.user_states + group->users[l] : &nobodys_state;
-        }
-        if (end - group > prefetch_groups)
-            for (const uint16_t user : group[prefetch_groups].users) {
-                prefetch(b.user_factors + user * width, width);
-                __builtin_prefetch(b.user_states + user, 1);
+    int64_t s = 0;
+    for (const Stretch *stretch = b.stretches, *end = stretch + b.n_stretches; stretch != end; ++stretch) {
+        const int64_t last_overlapping = s + stretch->overlapping, last = last_overlapping + stretch->others;
+        for (; s < last; ++s) {
+            Work &now = work[s & 1], &before = work[~s & 1];
+            const Samples& samples = b.steps[s];
+            const Samples& ahead = b.steps[s + prefetch_steps];
+            RowState *user_states[lanes], *item_states[lanes];
+            for (int l = 0; l < lanes; ++l) {
+                prefetch(b.user_factors + ahead.users[l] * width, width);
+                prefetch(b.item_factors + ahead.items[l] * width, width);
+                now.p[l] = row_of(b.user_factors, samples.users[l], width);
+                now.q[l] = row_of(b.item_factors, samples.items[l], width);
+                user_states[l] = b.user_states + samples.users[l];
+                item_states[l] = b.item_states + samples.items[l];
             }
-        Lanes user = gather(user_states);
-        user.norm = dots(p, p, n);
-        f4 user_strength = user_l2;
-        if constexpr (!Plain) {
-            const i4 users = {group->users[0], group->users[1], group->users[2], group->users[3]};
-            user_strength *= shares_of(b.user_shares, lengths > 0 ? users : i4{} - 1);
-        }
-
-        for (int32_t s = 0; s < group->lengths[0]; ++s) {
-            for (int l = 0; l < lanes; ++l)
-                prefetch(b.item_factors + b.items[at + prefetch_samples + l] * width, width);
-            const i4 items = __builtin_convertvector(*reinterpret_cast<const h4_unaligned*>(b.items + at), i4);
-            const f4 scores = *reinterpret_cast<const f4_unaligned*>(b.scores + at);
-            f4 weights = f4{} + 1;
-            if (!Plain && b.weights) weights = *reinterpret_cast<const f4_unaligned*>(b.weights + at);
-            i4 waiting = lengths > s;
-            at -= waiting[0] + waiting[1] + waiting[2] + waiting[3];  // true is -1
-            do {
-                const i4 again = repeated(waiting ? items : ~lane), active = waiting & ~again;
-                const i4 rows = active ? items : i4{} - 1;
-                waiting &= again;
-                vf* q[lanes];
-                RowState* item_states[lanes];
-                for (int l = 0; l < lanes; ++l) {
-                    q[l] = rows[l] < 0 ? reinterpret_cast<vf*>(nobody) : row_of(b.item_factors, rows[l], width);
-                    item_states[l] = rows[l] < 0 ? &nobodys_state : b.item_states + rows[l];
-                }
-                Lanes item = gather(item_states);
-                const f4 dot = dots(p, q, n);
-                f4 item_strength = item_l2;
-                if constexpr (!Plain) {
-                    user.norm = dots(p, p, n);
-                    item.norm = dots(q, q, n);
-                    item_strength *= shares_of(b.item_shares, rows);
-                }
-                const f4 prediction = dot + (user.bias + item.bias + step.offset);
-                f4 e = only(active, LossFn::descent(scores, prediction));
-                f4 value = only(active, LossFn::value(scores, prediction));
-                if constexpr (!Plain) {
-                    e *= weights;
-                    value *= weights;
-                }
-                loss += __builtin_convertvector(value, d4);
-                const f4 user_norm = user.norm;
-                const Move user_move = advance(user, item.norm, dot, e, user_strength, rates, active);
-                const Move item_move = advance(item, user_norm, dot, e, item_strength, rates, active);
-                scatter(item, item_states);
+            const bool overlaps = s < last_overlapping;
+            i4 active = i4{} - 1;
+            if (!overlaps) {
+                finish(before);
                 for (int l = 0; l < lanes; ++l)
-                    if constexpr (Plain)
-                        update(p[l], q[l], user_move, item_move, l, n);
-                    else
-                        update(p[l], q[l], user_move, item_move, l, n, step);
-            } while (any(waiting));
+                    if (samples.users[l] == idle) {
+                        now.p[l] = now.q[l] = reinterpret_cast<vf*>(nobody);
+                        user_states[l] = item_states[l] = &nobodys_state;
+                        active[l] = 0;
+                    }
+            }
+            Lanes rows = gather(user_states, item_states);
+            const f4 dot = dots(now.p, now.q, n);
+            if (overlaps) finish(before);
+            f8 strength = l2;
+            if constexpr (!Plain) {
+                rows.norm = join(dots(now.p, now.p, n), dots(now.q, now.q, n));
+                strength *= join(shares_of(b.user_shares, samples.users), shares_of(b.item_shares, samples.items));
+            }
+            const f4 scores = *reinterpret_cast<const f4_unaligned*>(samples.scores);
+            const f4 prediction = dot + (users_of(rows.bias) + items_of(rows.bias) + step.offset);
+            f4 e = only(active, LossFn::descent(scores, prediction));
+            f4 value = only(active, LossFn::value(scores, prediction));
+            if (!Plain && b.weights) {
+                const f4 weights = *reinterpret_cast<const f4_unaligned*>(b.weights + s * lanes);
+                e *= weights;
+                value *= weights;
+            }
+            loss += __builtin_convertvector(value, d4);
+            now.move = advance(rows, join(dot, dot), join(e, e), strength, rates);
+            scatter(rows, user_states, item_states);
         }
-        scatter(user, user_states);
     }
+    finish(work[~s & 1]);
     return loss[0] + loss[1] + loss[2] + loss[3];
 }
 
-BlockFn block_for(Loss loss, bool plain) {
+template <class LossFn>
+BlockFn plain_block_for(int64_t width) {
+    switch (width) {
+        case 32: return block<LossFn, true, 32>;
+        case 64: return block<LossFn, true, 64>;
+        case 128: return block<LossFn, true, 128>;
+        default: return block<LossFn, true, any_width>;
+    }
+}
+
+BlockFn block_for(Loss loss, bool plain, int64_t width) {
     switch (loss) {
 #define MCFAST_LOSS_CASE(name, type, scores) \
-    case Loss::name: return plain ? block<type, true> : block<type, false>;
+    case Loss::name: return plain ? plain_block_for<type>(width) : block<type, false, any_width>;
         MCFAST_LOSSES(MCFAST_LOSS_CASE)
 #undef MCFAST_LOSS_CASE
     }

@@ -41,8 +41,6 @@ typedef float f4 __attribute__((vector_size(16), may_alias));
 typedef float f4_unaligned __attribute__((vector_size(16), may_alias, aligned(4)));
 typedef float f8 __attribute__((vector_size(32), may_alias));
 typedef int32_t i4 __attribute__((vector_size(16), may_alias));
-typedef int32_t i4_unaligned __attribute__((vector_size(16), may_alias, aligned(4)));
-typedef uint16_t h4_unaligned __attribute__((vector_size(8), may_alias, aligned(2)));
 typedef double d4 __attribute__((vector_size(32), may_alias));
 
 typedef int32_t vi __attribute__((vector_size(W * sizeof(int32_t)), may_alias));
@@ -94,11 +92,13 @@ inline f4 square_root(f4 v) {
 #endif
 }
 
-inline bool any(i4 mask) {
-#if defined(__x86_64__)
-    return _mm_movemask_ps(reinterpret_cast<f4>(mask)) != 0;
+inline f8 square_root(f8 v) {
+#if defined(__AVX__)
+    return _mm256_sqrt_ps(v);
 #else
-    return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+    const f4 low = square_root(__builtin_shufflevector(v, v, 0, 1, 2, 3));
+    const f4 high = square_root(__builtin_shufflevector(v, v, 4, 5, 6, 7));
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
 #endif
 }
 

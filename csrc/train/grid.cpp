@@ -5,9 +5,9 @@
 #include <numeric>
 #include <utility>
 
+#include "memory.h"
 #include "parallel.h"
 #include "philox.h"
-#include "train/layout.h"
 
 namespace mcfast::train {
 namespace {
@@ -92,10 +92,7 @@ Shape default_shape(int64_t n, int64_t n_users, int64_t n_items, int64_t width) 
     return shape;
 }
 
-Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
-    : item_rows_(t.n + kernels::overrun),
-      scores_(t.n + kernels::overrun),
-      weights_(t.weights ? t.n + kernels::overrun : 0) {
+Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads) {
     parallel::chunks(threads, 2, 1, [&](int64_t side, int64_t, int64_t) {
         if (side == 0)
             users_ = make_axis(counts(t.users, t.n, t.n_users), t.n, wanted.user_stripes, max_stripe_rows,
@@ -139,28 +136,16 @@ Grid::Grid(const Triples& t, Shape wanted, float mean, float scale, int threads)
         }
     });
 
-    groups_.resize(static_cast<size_t>(blocks));
+    steps_.resize(static_cast<size_t>(blocks));
     parallel::chunks(threads, users_.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
         const auto s = static_cast<size_t>(stripe);
         Layout layout;
         for (int32_t item_stripe = 0; item_stripe < items_.stripes(); ++item_stripe) {
-            const int64_t b = block(static_cast<int32_t>(stripe), item_stripe),
-                          first = offsets_[static_cast<size_t>(b)];
-            const Loose* const samples = loose.data() + first;
-            int64_t at = first;
-            groups_[static_cast<size_t>(b)] =
-                layout(samples, size(b), users_.cuts[s + 1] - users_.cuts[s], [&](int32_t i) {
-                    item_rows_[at] = samples[i].item;
-                    scores_[at] = samples[i].score;
-                    if (t.weights) weights_[at] = loose_weights[first + i];
-                    ++at;
-                });
+            const auto b = static_cast<size_t>(block(static_cast<int32_t>(stripe), item_stripe));
+            steps_[b] = layout(loose.data() + offsets_[b], t.weights ? loose_weights.data() + offsets_[b] : nullptr,
+                               offsets_[b + 1] - offsets_[b], users_.cuts[s + 1] - users_.cuts[s]);
         }
     });
-    // What is read behind the last sample must be some number.
-    std::fill(item_rows_.begin() + t.n, item_rows_.end(), uint16_t{0});
-    std::fill(scores_.begin() + t.n, scores_.end(), 0.0f);
-    if (t.weights) std::fill(weights_.begin() + t.n, weights_.end(), 0.0f);
 }
 
 }  // namespace mcfast::train

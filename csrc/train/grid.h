@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "memory.h"
+#include "train/layout.h"
 
 namespace mcfast::train {
 
@@ -27,8 +27,6 @@ struct Axis {
     std::vector<int32_t> cuts;      // stripe s holds places cuts[s] .. cuts[s + 1]
     int32_t stripes() const { return static_cast<int32_t>(cuts.size()) - 1; }
 };
-
-constexpr int64_t max_stripe_rows = 65536;  // local row numbers have 16 bits
 
 struct Shape {
     int64_t user_stripes, item_stripes;
@@ -51,34 +49,13 @@ public:
         return static_cast<int64_t>(user_stripe) * items_.stripes() + item_stripe;
     }
     int64_t size(int64_t block) const { return offsets_[block + 1] - offsets_[block]; }
-    // The part of a kernel's block that the grid holds.
-    kernels::Block samples(int64_t block) const {
-        const int64_t at = offsets_[block];
-        kernels::Block out{};
-        out.groups = groups_[block].data();
-        out.n_groups = static_cast<int64_t>(groups_[block].size());
-        out.items = item_rows_.data() + at;
-        out.scores = scores_.data() + at;
-        out.weights = weights_.size() ? weights_.data() + at : nullptr;
-        return out;
-    }
-    // fn(user, item, score, weight) of each sample of a block in the order of training, rows local to the stripes.
-    template <class Fn>
-    void for_each(int64_t block, const Fn& fn) const {
-        const kernels::Block b = samples(block);
-        int64_t at = 0;
-        for (const kernels::Group& group : groups_[block])
-            for (int32_t s = 0; s < group.lengths[0]; ++s)
-                for (int l = 0; l < kernels::lanes && group.lengths[l] > s; ++l, ++at)
-                    fn(group.users[l], b.items[at], b.scores[at], b.weights ? b.weights[at] : 1.0f);
-    }
+    // The samples of a block in the order of training, rows local to the stripes.
+    const Steps& steps(int64_t block) const { return steps_[static_cast<size_t>(block)]; }
 
 private:
     Axis users_, items_;
-    std::vector<int64_t> offsets_;  // of each block in what follows
-    std::vector<std::vector<kernels::Group>> groups_;
-    Buffer<uint16_t> item_rows_;
-    Buffer<float> scores_, weights_;
+    std::vector<int64_t> offsets_;  // triples before each block
+    std::vector<Steps> steps_;      // of each block
 };
 
 }  // namespace mcfast::train

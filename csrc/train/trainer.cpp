@@ -154,7 +154,7 @@ void Trainer::initialise_biases(int threads) {
                 const int64_t block = is_user ? grid.block(s, o) : grid.block(o, s);
                 const kernels::RowState* items =
                     items_.states.data() + (is_user ? other.cuts[static_cast<size_t>(o)] : 0);
-                grid.for_each(block, [&](uint16_t user, uint16_t item, float score, float weight) {
+                grid.steps(block).for_each([&](uint16_t user, uint16_t item, float score, float weight) {
                     const size_t row = is_user ? user : item;
                     sum[row] += weight * (is_user ? score - items[item].bias : score);
                     count[row] += weight;
@@ -170,7 +170,7 @@ void Trainer::initialise_biases(int threads) {
 }
 
 kernels::Block Trainer::block(const Grid& grid, int32_t user_stripe, int32_t item_stripe) {
-    kernels::Block out = grid.samples(grid.block(user_stripe, item_stripe));
+    kernels::Block out = grid.steps(grid.block(user_stripe, item_stripe)).block();
     const int32_t user = grid.users().cuts[static_cast<size_t>(user_stripe)];
     const int32_t item = grid.items().cuts[static_cast<size_t>(item_stripe)];
     out.user_factors = users_.row(user);
@@ -198,14 +198,15 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
                              options_.user_l1,
                              options_.item_l1,
                              options_.nonnegative};
-    const kernels::BlockFn train = sgd.block(options_.loss, plain_);
-    parallel::chunks(threads, items_.n_rows, grain, [&](int64_t, int64_t begin, int64_t end) {
-        sgd.measure(items_.row(begin), items_.states.data() + begin, end - begin, width_);
-    });
+    const kernels::BlockFn train = sgd.block(options_.loss, plain_, width_);
+    for (Side* side : {&users_, &items_})
+        parallel::chunks(threads, side->n_rows, grain, [&](int64_t, int64_t begin, int64_t end) {
+            sgd.measure(side->row(begin), side->states.data() + begin, end - begin, width_);
+        });
     std::vector<double> losses(static_cast<size_t>(grid.n_blocks()));
     std::atomic<int64_t> done{0};
     run(
-        rounds(grid.users().stripes(), grid.items().stripes(), options_.seed, number), threads,
+        order(grid.users().stripes(), grid.items().stripes(), options_.seed, number), threads,
         [&](const Task& task) {
             const FlushDenormals flush;
             const kernels::Block b = block(grid, task.user_stripe, task.item_stripe);

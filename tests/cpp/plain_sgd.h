@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "train/layout.h"
 
 namespace mcfast::test {
 
@@ -60,47 +60,34 @@ inline std::pair<double, double> plain_squared(double score, double prediction) 
     return {0.5 * (score - prediction) * (score - prediction), score - prediction};
 }
 
-// Samples in user order as a block of groups: step by step, lane by lane.
+// Samples laid out for the kernel, and the same in its order.
 struct Lockstep {
-    std::vector<kernels::Group> groups;
-    std::vector<uint16_t> items;
-    std::vector<float> scores, weights;
-    std::vector<Sample> samples;  // in the order of the kernel
+    train::Steps steps;
+    std::vector<Sample> samples;
 
-    explicit Lockstep(const std::vector<Sample>& by_user) {
-        std::vector<std::vector<Sample>> runs;
-        for (const Sample& s : by_user) {
-            if (runs.empty() || runs.back().back().user != s.user) runs.emplace_back();
-            runs.back().push_back(s);
-        }
-        std::stable_sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
-        for (size_t first = 0; first < runs.size(); first += kernels::lanes) {
-            const size_t n = std::min<size_t>(kernels::lanes, runs.size() - first);
-            kernels::Group group{};
-            for (size_t l = 0; l < n; ++l) {
-                group.users[l] = runs[first + l][0].user;
-                group.lengths[l] = static_cast<int32_t>(runs[first + l].size());
-            }
-            groups.push_back(group);
-            for (size_t s = 0; s < runs[first].size(); ++s)
-                for (size_t l = 0; l < n && s < runs[first + l].size(); ++l) samples.push_back(runs[first + l][s]);
-        }
-        for (const Sample& s : samples) {
-            items.push_back(s.item);
-            scores.push_back(s.score);
+    explicit Lockstep(const std::vector<Sample>& any_order) {
+        std::vector<train::Loose> loose;
+        std::vector<float> weights;
+        uint16_t last_user = 0;
+        for (const Sample& s : any_order) {
+            loose.push_back({s.user, s.item, s.score});
             weights.push_back(s.weight);
+            last_user = std::max(last_user, s.user);
         }
-        items.resize(items.size() + kernels::overrun);
-        scores.resize(scores.size() + kernels::overrun);
-        weights.resize(weights.size() + kernels::overrun);
+        train::Layout layout;
+        steps = layout(loose.data(), weights.data(), static_cast<int64_t>(loose.size()), last_user + 1);
+        const auto with = [&](const auto& same) { return *std::find_if(any_order.begin(), any_order.end(), same); };
+        steps.for_each([&](uint16_t user, uint16_t item, float score, float weight) {
+            samples.push_back({user, item, score, weight,
+                               with([&](const Sample& s) { return s.user == user; }).user_share,
+                               with([&](const Sample& s) { return s.item == item; }).item_share});
+        });
     }
 
+    // Without weights, which only the general kernel knows.
     kernels::Block block() const {
-        kernels::Block out{};
-        out.groups = groups.data();
-        out.n_groups = static_cast<int64_t>(groups.size());
-        out.items = items.data();
-        out.scores = scores.data();
+        kernels::Block out = steps.block();
+        out.weights = nullptr;
         return out;
     }
 };

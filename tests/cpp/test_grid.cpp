@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "support.h"
 
@@ -56,12 +55,12 @@ void check_axis(const Axis& axis, int32_t n_rows, int64_t wanted) {
     EXPECT_EQ(axis.cuts.back(), n_rows);
     for (size_t s = 0; s + 1 < axis.cuts.size(); ++s) {
         EXPECT_LT(axis.cuts[s], axis.cuts[s + 1]);
-        EXPECT_LE(axis.cuts[s + 1] - axis.cuts[s], 65536);
+        EXPECT_LE(axis.cuts[s + 1] - axis.cuts[s], train::max_stripe_rows);
     }
-    EXPECT_LE(axis.stripes(), std::max(wanted, n_rows / int64_t{65536} + wanted));
+    EXPECT_LE(axis.stripes(), std::max(wanted, n_rows / train::max_stripe_rows + wanted));
 }
 
-// Every triple stands once, in the block of its rows, and the groups of a block have their longest runs first.
+// Every triple stands once, in the block of its rows.
 void check(const Data& data, Shape shape, int threads) {
     SCOPED_TRACE(::testing::Message() << data.users.size() << " triples, " << data.n_users << " x " << data.n_items
                                       << ", stripes " << shape.user_stripes << " x " << shape.item_stripes << ", "
@@ -78,7 +77,7 @@ void check(const Data& data, Shape shape, int threads) {
             const auto of_item = static_cast<size_t>(grid.items().cuts[static_cast<size_t>(c)]);
             const int64_t b = grid.block(u, c);
             int64_t n = 0;
-            grid.for_each(b, [&](uint16_t user, uint16_t item, float score, float weight) {
+            grid.steps(b).for_each([&](uint16_t user, uint16_t item, float score, float weight) {
                 const auto i = static_cast<size_t>(score);
                 ++seen[i];
                 ++n;
@@ -87,12 +86,6 @@ void check(const Data& data, Shape shape, int threads) {
                 EXPECT_EQ(weight, data.weights.empty() ? 1 : data.weights[i]);
             });
             EXPECT_EQ(n, grid.size(b));
-            const kernels::Block block = grid.samples(b);
-            for (int64_t g = 0; g < block.n_groups; ++g) {
-                const auto& lengths = block.groups[g].lengths;
-                EXPECT_GT(lengths[0], 0);
-                EXPECT_TRUE(std::is_sorted(lengths, lengths + kernels::lanes, std::greater<int32_t>()));
-            }
         }
     EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<int64_t>(seen.size()));
 }
@@ -114,27 +107,7 @@ TEST(Grid, WeightsStayWithTheirTriples) {
     check(data, {7, 5}, 2);
 }
 
-// Runs of one length, over the same items in the same order: every step of a group could meet one item four times.
-TEST(Grid, LanesMeetDifferentItems) {
-    Data data(0, 8, 6);
-    for (int32_t u = 0; u < 8; ++u)
-        for (int32_t i = 0; i < 6; ++i) {
-            data.users.push_back(u);
-            data.items.push_back(i);
-            data.scores.push_back(static_cast<float>(data.scores.size()));
-        }
-    const Grid grid(data.triples(), {1, 1}, 0, 1, 1);
-    const kernels::Block block = grid.samples(0);
-    int64_t met_twice = 0;
-    for (int64_t step = 0; step < 12; ++step) {
-        std::vector<uint16_t> items(block.items + 4 * step, block.items + 4 * step + 4);
-        std::sort(items.begin(), items.end());
-        met_twice += std::unique(items.begin(), items.end()) != items.end();
-    }
-    EXPECT_LE(met_twice, 4);  // only where a run is at its end
-}
-
-TEST(Grid, StripesHaveAtMost65536Rows) {
+TEST(Grid, StripesHaveAtMost65535Rows) {
     const Data data(40000, 150000, 70000);
     check(data, {1, 1}, 2);
     const Grid grid(data.triples(), {1, 1}, 0, 1, 1);
@@ -195,7 +168,7 @@ TEST(Grid, ScoresAreCentredAndScaled) {
     const Data data(100, 10, 10);
     const Grid grid(data.triples(), {1, 1}, 50, 4, 1);
     std::vector<float> scores;
-    for (int64_t i = 0; i < 100; ++i) scores.push_back(grid.samples(0).scores[i]);
+    grid.steps(0).for_each([&](uint16_t, uint16_t, float score, float) { scores.push_back(score); });
     std::sort(scores.begin(), scores.end());
     for (int i = 0; i < 100; ++i) EXPECT_EQ(scores[static_cast<size_t>(i)], (static_cast<float>(i) - 50) / 4);
 }

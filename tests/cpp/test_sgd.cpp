@@ -11,7 +11,7 @@ using kernels::Loss;
 using kernels::RowState;
 using kernels::Step;
 
-constexpr int64_t n_users = 11, n_items = 5;  // groups with an idle lane, steps that meet an item twice
+constexpr int64_t n_users = 19, n_items = 23;  // steps that share rows, and steps that do not
 
 // One side of a block for the kernel, and the rows it starts from.
 struct Side {
@@ -63,16 +63,32 @@ std::vector<Sample> some_samples(Random& random) {
     return samples;
 }
 
+void measure(const kernels::Set& set, const kernels::Block& block, const Step& step) {
+    set.sgd->measure(block.user_factors, block.user_states, n_users, step.width);
+    set.sgd->measure(block.item_factors, block.item_states, n_items, step.width);
+}
+
 void train(const kernels::Set& set, Loss loss, bool plain, kernels::Block block, Side& users, Side& items,
            const Step& step, double expected) {
     block.user_factors = users.factors.data();
     block.item_factors = items.factors.data();
     block.user_states = users.states.data();
     block.item_states = items.states.data();
-    set.sgd->measure(block.item_factors, block.item_states, n_items, step.width);
-    EXPECT_NEAR(set.sgd->block(loss, plain)(block, step), expected, 2e-5 * std::fabs(expected));
+    measure(set, block, step);
+    EXPECT_NEAR(set.sgd->block(loss, plain, step.width)(block, step), expected, 2e-5 * std::fabs(expected));
     users.expect_near(step, 3e-5);
     items.expect_near(step, 3e-5);
+}
+
+TEST(Sgd, TheSamplesMakeStepsOfBothKinds) {
+    Random random(1);
+    int32_t overlapping = 0, others = 0;
+    for (const kernels::Stretch& s : Lockstep(some_samples(random)).steps.stretches) {
+        overlapping += s.overlapping;
+        others += s.others;
+    }
+    EXPECT_GE(overlapping, 10);
+    EXPECT_GE(others, 2);
 }
 
 void check(const kernels::Set& set, int64_t factors, float bias_learning_rate, bool plain) {
@@ -119,7 +135,7 @@ TEST(Sgd, WeightsSharesL1AndTheBoundAtZero) {
                 const Lockstep data(samples);
                 const double expected = plain_block(data.samples, users.rows, items.rows, step, plain_squared);
                 kernels::Block block = data.block();
-                block.weights = data.weights.data();
+                block.weights = data.steps.weights.data();
                 block.user_shares = user_shares.data();
                 block.item_shares = item_shares.data();
                 train(*set, Loss::squared, false, block, users, items, step, expected);
@@ -143,7 +159,7 @@ TEST(Sgd, OtherLossesAgainstPlainSteps) {
         }
 }
 
-// The norms of items are measured once an epoch and carried through all its steps.
+// Norms are measured once an epoch and carried through all its steps.
 TEST(Sgd, CarriedNormsDoNotDrift) {
     for (const kernels::Set* set : supported_sets()) {
         Random random(5);
@@ -155,12 +171,13 @@ TEST(Sgd, CarriedNormsDoNotDrift) {
         block.item_factors = items.factors.data();
         block.user_states = users.states.data();
         block.item_states = items.states.data();
-        set->sgd->measure(block.item_factors, block.item_states, n_items, step.width);
-        for (int epoch = 0; epoch < 100; ++epoch) set->sgd->block(Loss::squared, true)(block, step);
-        for (int64_t i = 0; i < n_items; ++i) {
-            const float* const row = items.factors.data() + i * step.width;
-            EXPECT_NEAR(items.states[static_cast<size_t>(i)].norm / plain_dot(row, row, step.width), 1, 1e-4);
-        }
+        measure(*set, block, step);
+        for (int epoch = 0; epoch < 100; ++epoch) set->sgd->block(Loss::squared, true, step.width)(block, step);
+        for (const Side* side : {&users, &items})
+            for (size_t r = 0; r < side->states.size(); ++r) {
+                const float* const row = side->factors.data() + static_cast<int64_t>(r) * step.width;
+                EXPECT_NEAR(side->states[r].norm / plain_dot(row, row, step.width), 1, 1e-4);
+            }
         for (int epoch = 0; epoch < 100; ++epoch)
             plain_block(data.samples, users.rows, items.rows, step, plain_squared);
         users.expect_near(step, 2e-3);
@@ -170,7 +187,7 @@ TEST(Sgd, CarriedNormsDoNotDrift) {
 
 TEST(Sgd, EmptyBlockChangesNothing) {
     for (const kernels::Set* set : supported_sets())
-        EXPECT_EQ(set->sgd->block(Loss::squared, true)({}, step_of(16)), 0);
+        EXPECT_EQ(set->sgd->block(Loss::squared, true, 16)({}, step_of(16)), 0);
 }
 
 // The sums take the gradient's square from three products; where they cancel, rounding must not make a sum fall.
@@ -183,14 +200,14 @@ TEST(Sgd, SumsOfAdaGradNeverFall) {
             const float error = uniform(random, 1, 3);
             Buffer<float> q = matrix(1, 1, [&] { return uniform(random, 0.1f, 1); });
             Buffer<float> p = matrix(1, 1, [&] { return error * q[0]; });  // the user's gradient is 0
-            RowState user{1, 1, 0, 0}, item{1, 1, 0, q[0] * q[0]};
+            RowState user{1, 1, 0, p[0] * p[0]}, item{1, 1, 0, q[0] * q[0]};
             const Lockstep data({{0, 0, error + p[0] * q[0]}});
             kernels::Block block = data.block();
             block.user_factors = p.data();
             block.item_factors = q.data();
             block.user_states = &user;
             block.item_states = &item;
-            set->sgd->block(Loss::squared, true)(block, step);
+            set->sgd->block(Loss::squared, true, step.width)(block, step);
             ASSERT_GE(user.factor_step, 1) << set->name;
             ASSERT_GE(item.factor_step, 1) << set->name;
         }
