@@ -52,9 +52,8 @@ struct Steps {
 
 class Layout {
 public:
-    // Lays out n samples of users 0 .. n_users - 1; null weights: 1. Of a user's next samples the one with the most
-    // frequent item goes first: an item can stand in each second step, and what is left of it in the end overlaps
-    // badly.
+    // Lays out n samples of users 0 .. n_users - 1; null weights: 1. A user's samples keep their order, except where a
+    // later one is taken first because the item was just met.
     Steps operator()(const Loose* samples, const float* weights, int64_t n, int64_t n_users) {
         sort(samples, n, n_users);
         next_user_ = 0;
@@ -105,14 +104,8 @@ private:
             if (turn_ >= runs_.size()) turn_ = 0;
             Run& run = runs_[turn_];
             const int32_t end = run.last_met < since ? std::min(run.end, run.at + looked_at) : run.at;
-            int32_t at = end, most = 0;
-            for (int32_t i = run.at; i < end; ++i) {
-                const uint16_t item = samples[order_[static_cast<size_t>(i)]].item;
-                if (item_met_[item] < since && item_count_[item] > most) {
-                    at = i;
-                    most = item_count_[item];
-                }
-            }
+            int32_t at = run.at;
+            while (at < end && item_met_[samples[order_[static_cast<size_t>(at)]].item] >= since) ++at;
             if (at == end) {
                 ++turn_;
                 continue;
@@ -136,11 +129,7 @@ private:
     // Indices of the samples by user.
     void sort(const Loose* samples, int64_t n, int64_t n_users) {
         begin_.assign(static_cast<size_t>(n_users) + 2, 0);
-        std::fill(item_count_.begin(), item_count_.end(), 0);
-        for (int64_t i = 0; i < n; ++i) {
-            ++begin_[samples[i].user + 2u];
-            ++item_count_[samples[i].item];
-        }
+        for (int64_t i = 0; i < n; ++i) ++begin_[samples[i].user + 2u];
         users_.clear();
         for (int64_t u = 0; u < n_users; ++u)
             if (begin_[static_cast<size_t>(u) + 2] > 0) users_.push_back(static_cast<uint16_t>(u));
@@ -156,7 +145,6 @@ private:
     size_t next_user_ = 0, turn_ = 0;
     std::vector<Run> runs_;
     std::vector<int64_t> item_met_ = std::vector<int64_t>(max_stripe_rows, -1);  // the last step that met it
-    std::vector<int32_t> item_count_ = std::vector<int32_t>(max_stripe_rows);
     int64_t now_ = 0;
 };
 
