@@ -12,7 +12,7 @@ from serving_problems import made
 
 # Which requests are right is more than a schema can say: one of three lists is given, ids are of the kind of the model.
 UNCHECKED = [positive_data_acceptance, unsupported_method]
-EXAMPLES = {GenerationMode.POSITIVE: 50, GenerationMode.NEGATIVE: 300}
+EXAMPLES = {GenerationMode.POSITIVE: 50, GenerationMode.NEGATIVE: 100}
 
 
 @pytest.fixture(scope="module")

@@ -44,4 +44,16 @@ const T* data_or_null(const std::optional<Array<T>>& array) {
     return array ? array->data() : nullptr;
 }
 
+// An epoch of a trainer. `progress` gets the number of triples done up to ten times a second; signals are looked at as
+// often, so that Ctrl-C need not wait for the end of an epoch.
+template <class Trainer>
+double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads, const py::object& progress) {
+    py::gil_scoped_release release;
+    return trainer.epoch(number, learning_rate, threads, [&](int64_t done) {
+        py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!progress.is_none()) progress(done);
+    });
+}
+
 }  // namespace mcfast::bind

@@ -60,15 +60,6 @@ std::unique_ptr<Trainer> make(const Array<int32_t>& users, const Array<int32_t>&
     return std::make_unique<Trainer>(positives, lists, options);
 }
 
-double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads, const py::object& progress) {
-    py::gil_scoped_release release;
-    return trainer.epoch(number, learning_rate, threads, [&](int64_t done) {
-        py::gil_scoped_acquire acquire;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress.is_none()) progress(done);
-    });
-}
-
 // The negatives of a tile that are not hard, and what comes off their scores; `batch` has the items of its step.
 py::tuple negatives(const Trainer& trainer, uint32_t epoch, uint32_t tile, const Array<int32_t>& batch, int64_t first) {
     rank::Negatives drawn;
@@ -108,7 +99,8 @@ void register_rank(py::module_& m) {
              py::arg("l2"), py::arg("dropout"), py::arg("subsampling"), py::arg("hide_known"), py::arg("negatives"),
              py::arg("given"), py::arg("pool"), py::arg("exponent"), py::arg("logq"), py::arg("corrected"),
              py::arg("optimizer"), py::arg("batch"), py::arg("seed"), py::arg("threads"))
-        .def("epoch", epoch, py::arg("number"), py::arg("learning_rate"), py::arg("threads"), py::arg("progress"))
+        .def("epoch", epoch<Trainer>, py::arg("number"), py::arg("learning_rate"), py::arg("threads"),
+             py::arg("progress"))
         .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("import_users", import_rows<&Trainer::users>, py::arg("rows").noconvert(), py::arg("factors").noconvert())

@@ -47,17 +47,6 @@ std::unique_ptr<Trainer> make(const Array<int32_t>& users, const Array<int32_t>&
     return std::make_unique<Trainer>(data, options);
 }
 
-// `progress` gets the number of triples done up to ten times a second, between blocks; signals are looked at as
-// often, so that Ctrl-C need not wait for the end of an epoch.
-double epoch(Trainer& trainer, uint32_t number, float learning_rate, int threads, const py::object& progress) {
-    py::gil_scoped_release release;
-    return trainer.epoch(number, learning_rate, threads, [&](int64_t done) {
-        py::gil_scoped_acquire acquire;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress.is_none()) progress(done);
-    });
-}
-
 template <double (Trainer::*measure)(const train::Triples&, int) const>
 double over(const Trainer& trainer, const Array<int32_t>& users, const Array<int32_t>& items,
             const Array<float>& scores, int threads) {
@@ -94,7 +83,8 @@ void register_train(py::module_& m) {
              py::arg("weights").noconvert(), py::arg("n_users"), py::arg("n_items"), py::arg("factors"),
              py::arg("biases"), py::arg("loss"), py::arg("l2"), py::arg("l1"), py::arg("by_row"),
              py::arg("nonnegative"), py::arg("seed"), py::arg("blocks"), py::arg("threads"))
-        .def("epoch", epoch, py::arg("number"), py::arg("learning_rate"), py::arg("threads"), py::arg("progress"))
+        .def("epoch", epoch<Trainer>, py::arg("number"), py::arg("learning_rate"), py::arg("threads"),
+             py::arg("progress"))
         .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("squared_error", over<&Trainer::squared_error>, py::arg("users").noconvert(), py::arg("items").noconvert(),

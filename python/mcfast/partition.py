@@ -33,12 +33,7 @@ def split(
     if validation is None:
         return data, None, data
     if isinstance(validation, Real):
-        fraction = checks.real(validation, "validation", 0, 1, above=True)
-        train, held_out = data.split_random(fraction, seed=seed)
-        if not len(train) or not len(held_out):
-            got = f"{fraction:g} of {len(data)} triples"
-            raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
-        return train, held_out, data
+        return *split_fraction(data, validation, seed), data
     given = as_triples(validation, threads=threads, name="validation")
     check(given, "validation scores")
     held_out = over(data.user_ids, data.item_ids, given)
@@ -52,6 +47,16 @@ def split(
         weights=None if train.weights is None else np.concatenate([train.weights, np.ones(len(held_out), np.float32)]),
     )
     return train, held_out, both
+
+
+def split_fraction(data: Triples, validation: Real, seed: int) -> tuple[Triples, Triples]:
+    """Return what to train on and what to validate on, that fraction of all; neither may be empty."""
+    fraction = checks.real(validation, "validation", 0, 1, above=True)
+    train, held_out = data.split_random(fraction, seed=seed)
+    if not len(train) or not len(held_out):
+        got = f"{fraction:g} of {len(data)} triples"
+        raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
+    return train, held_out
 
 
 def seen_pairs(data: Triples, init: Model | None, *, positive: bool, threads: int) -> Seen:

@@ -108,19 +108,20 @@ def train_ranking(
     validate = None
     if held_out is not None:
         wanted = positives(held_out, "validation scores", ranking)
-        validate = partial(_ndcg, trainer, data, held_out.select(wanted), settings)
+        seen = Seen.of(data.users, data.items, data.n_users, settings.threads)
+        validate = partial(_ndcg, trainer, data, seen, held_out.select(wanted), settings)
     outcome = run(trainer, int(positive.sum()), validate, settings, epochs, higher_is_better=True)
     return outcome, trainer
 
 
-def _ndcg(trainer: _core.RankingTrainer, train: Triples, held_out: Triples, settings: Settings) -> float:
+def _ndcg(trainer: _core.RankingTrainer, train: Triples, seen: Seen, held_out: Triples, settings: Settings) -> float:
     """Measure the full ranking of what was not seen in training: the mean NDCG over users with something held out."""
     model = Model(
         users=train.user_ids,
         items=train.item_ids,
         factors=settings.factors,
         **export(trainer, settings.threads)._asdict(),
-        seen=Seen.of(train.users, train.items, train.n_users, settings.threads),
+        seen=seen,
     )
     protocol = Protocol([CUT], threads=settings.threads, progress=False)
     return float(np.mean(measure(model, held_out.users, held_out.items, protocol).by_user[f"ndcg@{CUT}"]))

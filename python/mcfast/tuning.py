@@ -21,6 +21,7 @@ from .epochs import Epoch
 from .errors import DivergenceError
 from .halving import RANGES, proposals
 from .model import Model
+from .partition import split_fraction
 from .progress import bar
 from .training import RANKING, fit, validation_name
 
@@ -261,9 +262,4 @@ def _parts(data: Triples, validation: Any, seed: int) -> tuple[Triples, Triples,
     if not isinstance(validation, Real):
         held_out = as_triples(validation, name="validation")
         return data, held_out, data.concatenate(held_out)
-    fraction = checks.real(validation, "validation", 0, 1, above=True)
-    train, held_out = data.split_random(fraction, seed=seed)
-    if not len(train) or not len(held_out):
-        got = f"{fraction:g} of {len(data)} triples"
-        raise ValueError(checks.message("validation", got, "a fraction that leaves triples on both sides"))
-    return train, held_out, data
+    return *split_fraction(data, validation, seed), data

@@ -6,8 +6,53 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "support.h"
 
 namespace mcfast::test {
+
+// A tile of `next()` numbers with room for what comes of it. Every row hides the columns that hidden(row) returns.
+struct TileProblem {
+    template <class Next, class Hidden>
+    TileProblem(int64_t rows, int64_t columns, int64_t factors, const Next& next, const Hidden& hidden)
+        : width(kernels::padded(factors)),
+          stride(kernels::padded(columns)),
+          users(matrix(rows, factors, next)),
+          items(matrix(rows, factors, next)),
+          negatives(stride * width),
+          corrections(matrix(1, columns, next)),
+          row_corrections(matrix(1, rows, next)) {
+        const Buffer<float> drawn = matrix(columns, factors, next);
+        std::fill(negatives.begin(), negatives.end(), 0.0f);
+        std::copy(drawn.begin(), drawn.end(), negatives.begin());
+        for (int64_t r = 0; r < rows; ++r) {
+            const std::vector<int32_t> own = hidden(r);
+            hidden_rows.insert(hidden_rows.end(), own.begin(), own.end());
+            indptr.push_back(static_cast<int32_t>(hidden_rows.size()));
+        }
+        tile = {rows,
+                columns,
+                width,
+                users.data(),
+                items.data(),
+                negatives.data(),
+                corrections.data(),
+                row_corrections.data(),
+                indptr.data(),
+                hidden_rows.data(),
+                of_users.data(),
+                of_items.data(),
+                of_negatives.data(),
+                transposed.data(),
+                scores.data()};
+    }
+
+    int64_t width, stride;
+    Buffer<float> users, items, negatives, corrections, row_corrections;
+    std::vector<int32_t> indptr{0}, hidden_rows;
+    Buffer<float> of_users{users.size()}, of_items{items.size()}, of_negatives{negatives.size()};
+    Buffer<float> transposed{stride * width}, scores{kernels::strip_rows * stride};
+    kernels::Tile tile;
+};
 
 struct Plain {
     double loss = 0;

@@ -26,41 +26,18 @@ TEST(Tile, IsThatOfPlainLoopsOnEverySet) {
         for (const auto& [rows, columns, factors] :
              {std::array<int64_t, 3>{1, 1, 1}, {7, 16, 16}, {64, 33, 21}, {65, 300, 48}, {131, 17, 80}}) {
             SCOPED_TRACE(std::string(set->name) + " " + std::to_string(rows) + " " + std::to_string(columns));
-            const int64_t width = kernels::padded(factors), stride = kernels::padded(columns);
             const auto next = [&] { return test::uniform(random); };
-            const Buffer<float> users = test::matrix(rows, factors, next), items = test::matrix(rows, factors, next);
-            Buffer<float> negatives(stride * width), corrections = test::matrix(1, columns, next);
-            const Buffer<float> some = test::matrix(columns, factors, next), shift = test::matrix(1, rows, next);
-            std::fill(negatives.begin(), negatives.end(), 0.0f);
-            std::copy(some.begin(), some.end(), negatives.begin());
-            std::vector<int32_t> indptr{0}, hidden;
-            for (int64_t r = 0; r < rows; ++r) {
-                if (r % 3 == 1) hidden.push_back(static_cast<int32_t>(test::integer(random, 0, columns - 1)));
-                indptr.push_back(static_cast<int32_t>(hidden.size()));
-            }
-            Buffer<float> of_users(rows * width), of_items(rows * width), of_negatives(stride * width);
-            Buffer<float> transposed(width * stride), scores(kernels::strip_rows * stride);
-            const kernels::Tile tile{rows,
-                                     columns,
-                                     width,
-                                     users.data(),
-                                     items.data(),
-                                     negatives.data(),
-                                     corrections.data(),
-                                     shift.data(),
-                                     indptr.data(),
-                                     hidden.data(),
-                                     of_users.data(),
-                                     of_items.data(),
-                                     of_negatives.data(),
-                                     transposed.data(),
-                                     scores.data()};
-            const double loss = set->tile->tile(kernels::RankingLoss::softmax)(tile, {0, 1});
-            const Plain expected = plain_softmax(tile);
+            const auto hidden = [&](int64_t r) {
+                const auto any = static_cast<int32_t>(test::integer(random, 0, columns - 1));
+                return r % 3 == 1 ? std::vector<int32_t>{any} : std::vector<int32_t>{};
+            };
+            const test::TileProblem p(rows, columns, factors, next, hidden);
+            const double loss = set->tile->tile(kernels::RankingLoss::softmax)(p.tile, {0, 1});
+            const Plain expected = plain_softmax(p.tile);
             EXPECT_NEAR(loss, expected.loss, 1e-4 * static_cast<double>(rows));
-            expect_near(of_users, expected.users);
-            expect_near(of_items, expected.items);
-            expect_near(of_negatives, expected.negatives);
+            expect_near(p.of_users, expected.users);
+            expect_near(p.of_items, expected.items);
+            expect_near(p.of_negatives, expected.negatives);
         }
 }
 
