@@ -195,6 +195,19 @@ def test_versions_are_listed_with_the_current_one_marked(published):
     assert "hnswlib" in lines[2]
 
 
+def test_publish_says_why_it_chose_an_index(published):
+    code, out, _ = published("publish", "model", "root", "--index", "auto")
+    assert code == 0
+    assert mcfast.versions("root")[-1].index["chosen"]["why"] in out
+
+
+def test_versions_to_keep_are_a_number_or_all(published):
+    code, _, err = published("publish", "model", "root", "--keep", "some")
+    assert code == 2
+    assert "argument --keep: got 'some', expected an integer >= 1, or all" in err
+    assert len(mcfast.versions("root")) == 2
+
+
 def test_a_damaged_version_is_listed_as_such(published):
     Path("root/versions/1/manifest.json").write_text("{")
     code, out, err = published("versions", "root")

@@ -15,7 +15,12 @@ from . import common, serving
 
 
 def _count_or_all(text: str) -> int | None:
-    return None if text == "all" else int(text)
+    if text == "all":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer >= 1, or all") from None
 
 
 OPTIONS: common.Described = {
@@ -62,5 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.root}: version {number} is served")
         facts = {"index": made.index["backend"], "recall": serving.recall_text(made.index)}
+        if "chosen" in made.index:
+            facts["chosen"] = made.index["chosen"]["why"]
         print(common.listing(facts | {"bytes": made.bytes, "seconds": round(seconds, 2)}))
     return 0
