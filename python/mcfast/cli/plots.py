@@ -119,6 +119,7 @@ def indexes(report: Mapping[str, Any], path: Path) -> Path:
         axes.plot(index["queries_per_second"]["batch"], index["recall"], "*", ms=14, color=colour, label=name)
         axes.plot(index["queries_per_second"]["single"], index["recall"], "d", ms=7, mfc="none", color=colour)
     axes.axhline(report["recall_target"], color="0.6", lw=1, ls="--", zorder=0, label="asked for")
+    axes.set_ylim(top=1.01)
     axes.set(
         title=f"{report['items']:,} items, {report['factors']} factors: recall against speed, one thread",
         xlabel=f"queries a second, k = {k}; dots: tried; \u2605 as it serves, in batches; \u25c7 one at a time",
