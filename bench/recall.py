@@ -1,6 +1,6 @@
 """Recall against queries a second: our indexes, and hnswlib and faiss as their own packages have them.
 
-python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 100] [--target 0.99] [--contenders ...]
+python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 10 100] [--target 0.99] [--contenders ...]
 
 Searches take one thread, builds all. Every answer is checked before anything is timed: scores must be true, and what is
 exact must find all. Peers are swept: the first of their settings that reaches the target is timed; where none does, the
@@ -18,8 +18,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from mcfast import recall
+from mcfast.recall.filters import EVERYTHING
 from mcfast.recall.forms import Form
 from problems import vectors
 
@@ -149,31 +151,42 @@ class Truth:
         return float(np.mean(truth >= self._least - self._tolerance))
 
 
-def built(name: str, items: np.ndarray, held_out: np.ndarray, truth: Truth, options: argparse.Namespace) -> Search:
-    """Build a contender, and return its search at the setting that is to be timed."""
-    start = time.perf_counter()
-    if name in PEERS:
-        peer = PEERS[name](items, options.threads)
-        print(f"{name}: built in {time.perf_counter() - start:.1f} s", flush=True)
-        return swept(name, peer, held_out[:CHECKED], truth, options)
-    own = {} if name == "exact" else {"recall": options.target, "queries": held_out}
-    index = recall.build(name, items, "ip", threads=options.threads, **own)
-    print(f"{name}: built in {time.perf_counter() - start:.1f} s, {index.memory / items.nbytes:.2f} times the vectors")
-    for point in index.info.get("curve", []):
-        setting = {key: value for key, value in point.items() if not isinstance(value, dict)}
-        print(f"  {setting}: " + ", ".join(f"recall@{k} {value:.4f}" for k, value in point["recall"].items()))
-    return lambda queries, k: index.search(queries, k, threads=1)
+class Contender:
+    """An index that was built: what it is swept over, and the search that it serves with."""
+
+    def __init__(self, name: str, items: np.ndarray, held_out: np.ndarray, options: argparse.Namespace) -> None:
+        self.name, self.points = name, list[tuple[float, float]]()
+        start = (time.perf_counter(), time.process_time())
+        if name in PEERS:
+            self._peer, self._serves = PEERS[name](items, options.threads), None
+            size = ""
+        else:
+            own = {} if name == "exact" else {"recall": options.target, "queries": held_out}
+            index = recall.build(name, items, "ip", threads=options.threads, **own)
+            self._peer, self._serves = _own(index), lambda queries, k: index.search(queries, k, threads=1)
+            size = f", {index.memory / items.nbytes:.2f} times the vectors"
+        self.seconds, self.cpu_seconds = time.perf_counter() - start[0], time.process_time() - start[1]
+        print(f"{name}: built in {self.seconds:.1f} s, {self.cpu_seconds:.1f} s of CPU time{size}", flush=True)
+
+    def sweep(self, held_out: np.ndarray, truth: Truth, k: int, target: float) -> Search:
+        """Go through the settings until one reaches the target; return the search that is to be timed."""
+        self.points = []
+        for setting in self._peer.settings:
+            search = self._peer.search(setting)
+            found, speed = truth.recall(search), singly(search, held_out, k)
+            self.points.append((speed, found))
+            print(f"  {self.name} at {setting}: recall@{k} {found:.4f}, {speed:,.0f} q/s", flush=True)
+            if found >= target:
+                break
+        return self._serves or search
 
 
-def swept(name: str, peer: Peer, held_out: np.ndarray, truth: Truth, options: argparse.Namespace) -> Search:
-    """Return the search at the first setting that reaches the target, else at the last."""
-    for setting in peer.settings:
-        search = peer.search(setting)
-        found, speed = truth.recall(search), singly(search, held_out, options.k)
-        print(f"  {name} at {setting}: recall@{options.k} {found:.4f}, {speed:,.0f} q/s", flush=True)
-        if found >= options.target:
-            break
-    return search
+def _own(index: Any) -> Peer:
+    """Return what one of our indexes is swept over: the reaches that it tried when it was built."""
+    if index.is_exact:
+        return Peer(lambda _: lambda queries, k: index.search(queries, k, threads=1), (0,))
+    reaches = [point["reach"] for point in index.info["curve"] if point["reach"] is not None]
+    return Peer(lambda reach: lambda queries, k: index._near(queries, k, EVERYTHING, 1, reach), reaches)
 
 
 def singly(search: Search, queries: np.ndarray, k: int) -> float:
@@ -191,39 +204,70 @@ def together(search: Search, queries: np.ndarray, k: int) -> float:
     return len(queries) / (time.perf_counter() - start)
 
 
+def compared(
+    contenders: list[Contender],
+    items: np.ndarray,
+    held_out: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    rounds: int,
+    target: float,
+) -> dict[str, tuple[float, float, float]]:
+    """Return recall and the median rates, singly and in batches, of every contender."""
+    first, last = (Truth(items, part[:CHECKED], k) for part in (held_out, queries))
+    searches = {one.name: one.sweep(held_out[:CHECKED], first, k, target) for one in contenders}
+    found = {name: last.recall(search) for name, search in searches.items()}
+    for name in {"exact", "faiss Flat"} & found.keys():
+        assert found[name] == 1, f"{name} must find all"
+    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
+    for _ in range(rounds):
+        for name, search in searches.items():
+            speeds[name].append((singly(search, queries[:CHECKED], k), together(search, queries, k)))
+    return {name: (found[name], *map(float, np.median(speeds[name], axis=0))) for name in searches}
+
+
+def draw(axes: Any, contenders: list[Contender], results: dict[str, tuple[float, float, float]]) -> None:
+    """Draw recall against queries a second, one at a time: what was swept, and a star for what was compared."""
+    for place, one in enumerate(contenders):
+        recalls, speed, _ = results[one.name]
+        axes.plot(*zip(*one.points, strict=True), "o-", ms=4, color=f"C{place}", alpha=0.6)
+        axes.plot(speed, recalls, "*", ms=14, color=f"C{place}", label=one.name)
+    axes.set(xlabel="queries a second, one at a time, one thread", xscale="log", ylim=(0.7, 1.01))
+    axes.grid(alpha=0.3, which="both")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--k", type=int, nargs="+", default=[100])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to build with")
     parser.add_argument("--target", type=float, default=0.99, help="recall asked of approximate indexes")
     parser.add_argument("--contenders", default=",".join(["exact", "regions", *PEERS]))
+    parser.add_argument("--plot", metavar="FILE", help="where a picture goes")
     options = parser.parse_args()
 
     warnings.simplefilter("ignore", recall.RecallWarning)
     items, queries = vectors(options.items, options.factors, options.queries)
-    half = len(queries) // 2
-    held_out, queries = queries[:half], queries[half:]
-    first, last = (Truth(items, part[:CHECKED], options.k) for part in (held_out, queries))
-    names = options.contenders.split(",")
-    searches = {name: built(name, items, held_out, first, options) for name in names}
-    found = {name: last.recall(search) for name, search in searches.items()}
-    for name in {"exact", "faiss Flat"} & set(names):
-        assert found[name] == 1, f"{name} must find all"
-    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for _ in range(options.rounds):
-        for name, search in searches.items():
-            one = singly(search, queries[:CHECKED], options.k)
-            speeds[name].append((one, together(search, queries, options.k)))
-
-    print(f"\n{options.items:,} items, {options.factors} factors, k = {options.k}, inner product, 1 thread")
-    print(f"{'':18}{'recall':>8}{'one at a time':>18}{'in batches':>18}")
-    for name in names:
-        one, batch = np.median(speeds[name], axis=0)
-        print(f"{name:18}{found[name]:8.4f}{one:14,.0f} q/s{batch:14,.0f} q/s")
+    held_out, queries = np.array_split(queries, 2)
+    contenders = [Contender(name, items, held_out, options) for name in options.contenders.split(",")]
+    figure = Figure((6 * len(options.k), 4.6), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(options.k), squeeze=False, sharey=True)[0]
+    for axes, k in zip(panels, options.k, strict=True):
+        results = compared(contenders, items, held_out, queries, k, options.rounds, options.target)
+        print(f"\n{options.items:,} items, {options.factors} factors, k = {k}, inner product, 1 thread")
+        print(f"{'':18}{'recall':>8}{'one at a time':>18}{'in batches':>18}{'built, CPU time':>18}")
+        for one in contenders:
+            found, single, batch = results[one.name]
+            print(f"{one.name:18}{found:8.4f}{single:14,.0f} q/s{batch:14,.0f} q/s{one.cpu_seconds:16,.1f} s")
+        print(flush=True)
+        draw(axes, contenders, results)
+        axes.set(title=f"{options.items:,} items, {options.factors} factors, k = {k}", ylabel="recall")
+    panels[0].legend(frameon=False)
+    if options.plot:
+        figure.savefig(options.plot)
 
 
 if __name__ == "__main__":
