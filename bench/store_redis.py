@@ -1,6 +1,6 @@
 """Tables on Redis against what the server can do: bulk load and batches of reads beside redis-benchmark.
 
-python bench/store_redis.py [--users 200000] [--factors 64] [--seconds 2]
+python bench/store_redis.py [--users 200000] [--factors 64] [--precision float16] [--seconds 2]
 
 Starts a redis-server of its own on a free port of the loopback interface. redis-benchmark writes values of the same
 size, 16 commands at a time over one connection, as a pipeline does, and reads them so.
@@ -53,19 +53,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--precision", default="float32", choices=["float32", "float16"])
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each measurement")
     given = parser.parse_args()
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((given.users, given.factors), np.float32)
     biases = generator.standard_normal(given.users, np.float32)
-    size = 16 + 4 * given.factors
+    size = 16 + np.dtype(given.precision).itemsize * given.factors
+    options = {"precision": given.precision}
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as port:
         start = time.perf_counter()
         url = f"redis://127.0.0.1:{port}/0"
-        table = store.build("redis", Path(folder) / "table", np.arange(given.users), vectors, biases, url=url)
+        ids = np.arange(given.users)
+        table = store.build("redis", Path(folder) / "table", ids, vectors, biases, url=url, **options)
         loaded = given.users / (time.perf_counter() - start)
         drawn = generator.integers(0, given.users, (64, 1000))
-        tables.check(table, drawn.ravel(), vectors, biases, 0)
+        tables.check(table, drawn.ravel(), vectors.astype(given.precision), biases, 0)
         single = tables.rate(lambda call: len(table.get_many(drawn[0, call % 1000 :][:1]).found), given.seconds)
         batch = tables.rate(lambda call: len(table.get_many(drawn[call % len(drawn)]).found), given.seconds)
         table.close()

@@ -1,12 +1,8 @@
 """What all tests share."""
 
-import contextlib
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +11,7 @@ from hypothesis import settings
 
 import mcfast
 from mcfast import cli
+from redis_servers import Server
 from served import publish
 from serving_problems import made
 
@@ -99,20 +96,8 @@ def client(root, tmp_path):
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory):
     """The address of a Redis server that lives as long as the tests; also in MCFAST_REDIS_URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path_factory.mktemp("redis"))]
-    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(500):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.02)
-        url = f"redis://127.0.0.1:{port}/0"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MCFAST_REDIS_URL", url)
-            yield url
-    finally:
-        server.terminate()
-        server.wait(30)
+    server = Server(tmp_path_factory.mktemp("redis"), "--save", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MCFAST_REDIS_URL", server.url)
+        yield server.url
+    server.kill()

@@ -26,6 +26,35 @@ def test_the_layout_of_a_record():
     assert data == struct.pack("<HHIIf2f3i5s3x", 1, 2, 3, 5, 0.5, 1, -2, 7, 8, 9, b"hello")
 
 
+def test_the_layout_of_a_record_in_float16():
+    [data] = encoded(np.float16([[1, -2, 0.5]]), np.float32([0.5]), ([0, 1], np.int32([7])), {0: b"hello"})
+    assert data == struct.pack("<HHIIf3e2xi5s3x", 2, 3, 1, 5, 0.5, 1, -2, 0.5, 7, b"hello")
+
+
+@given(n=st.integers(2, 6), width=st.integers(1, 9), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_records_of_both_precisions_are_read_together(n, width, seed):
+    vectors, biases, seen = values(n, width, seed)
+    halves = vectors.astype(np.float16)
+    long = {0: b"somebody"}
+    mixed = [*encoded(halves, biases, seen, long)[: n // 2], *encoded(vectors, biases, seen, long)[n // 2 :]]
+    expected = np.concatenate([halves[: n // 2].astype(np.float32), vectors[n // 2 :]])
+    many = record.decode_many(mixed, 0, long)
+    assert np.array_equal(many.vectors, expected)
+    assert many.vectors.dtype == np.float32
+    assert np.array_equal(many.seen_rows, seen[1])
+    assert np.array_equal(many.seen_indptr, seen[0])
+    for i, data in enumerate(mixed):
+        value = record.decode(data, long.get(i, b""))
+        assert same(value, expected, biases, seen, i)
+        assert not value.vector.flags.writeable
+        for bad in (data[:-4], data + b"\0\0\0\0"):
+            with pytest.raises(CorruptError):
+                record.decode(bad, long.get(i, b""))
+            with pytest.raises(CorruptError):
+                record.decode_many([mixed[-1], bad], 0, {})
+
+
 @given(n=st.integers(1, 6), width=st.integers(1, 9), seed=st.integers(0, 99), text=st.binary(min_size=1, max_size=9))
 @settings(max_examples=60, deadline=None)
 def test_records_come_back_as_they_were(n, width, seed, text):
@@ -79,8 +108,8 @@ def test_records_of_different_widths_are_corrupt():
 
 def test_a_record_of_a_newer_format_says_so():
     [data] = encoded(*values(1))
-    newer = struct.pack("<H", 2) + data[2:]
-    with pytest.raises(NewerFormatError, match="format 2"):
+    newer = struct.pack("<H", 3) + data[2:]
+    with pytest.raises(NewerFormatError, match="format 3"):
         record.decode(newer, b"")
-    with pytest.raises(NewerFormatError, match="format 2"):
+    with pytest.raises(NewerFormatError, match="format 3"):
         record.decode_many([newer], 0, {})

@@ -1,10 +1,7 @@
 """Tables on Redis: pointers, versions that share a server, and servers that go away. What all tables do: test_store."""
 
-import contextlib
 import json
 import signal
-import socket
-import subprocess
 import time
 
 import numpy as np
@@ -14,6 +11,7 @@ import redis
 import mcfast
 from mcfast import store
 from mcfast.cli import main
+from redis_servers import Server
 from service_problems import service, wait_for
 from serving_problems import made
 
@@ -122,40 +120,6 @@ def test_altered_pointers_are_corrupt(tmp_path, redis_url):
             store.open("redis", tmp_path / "table")
     with pytest.raises(mcfast.FormatError, match="does not exist"):
         store.open("redis", tmp_path / "none", readonly=True)
-
-
-class Server:
-    """A server of its own, which can be killed and started again."""
-
-    def __init__(self, folder, *options):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._command = [
-            "redis-server",
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-            *options,
-        ]
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-
-        def answers():
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return True
-
-        wait_for(answers)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
 
 
 @pytest.fixture

@@ -32,6 +32,27 @@ def test_the_exact_index_gives_order_and_scores_of_the_model(root, biases, exclu
             np.testing.assert_allclose(one.scores, model.predict(int(user), one.ids), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"store_precision": "float16"}, {"index_options": {"precision": "float16"}}])
+def test_rounded_vectors_give_scores_a_thousandth_off(root, options):
+    model = made()
+    mcfast.publish(model, root, **options)
+    lengths = np.linalg.norm(model.user_factors, axis=1).max() * np.linalg.norm(model.item_factors, axis=1).max()
+    with mcfast.open(root) as recaller:
+        found = recaller.recall_many(model.users.values, 25)
+        for i, user in enumerate(model.users.values):
+            difference = np.abs(found.scores[i] - model.predict(int(user), found.ids[i])).max()
+            assert difference < 1e-3 * lengths
+        assert difference > 0
+    with pytest.raises(ValueError, match="store_precision: got 'float8'"):
+        mcfast.publish(model, root, store_precision="float8")
+
+
+def test_a_version_whose_scores_are_further_off_is_not_served(root, monkeypatch):
+    monkeypatch.setattr("mcfast.snapshot.version.ROUNDED", 1e-6)
+    with pytest.raises(mcfast.CorruptError, match="does not answer as its model does"):
+        mcfast.publish(made(), root, store_precision="float16")
+
+
 def test_an_approximate_index_reaches_the_recall_in_its_manifest(root):
     random = np.random.default_rng(1)
     model = mcfast.Model.from_factors(random.standard_normal((3000, 16)), random.standard_normal((2000, 16)))

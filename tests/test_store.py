@@ -75,6 +75,25 @@ def test_every_kind_of_id_gets_its_own_value(backend, path, how):
         assert [a.dtype.name for a in many[2:]] == ["int64", "int32", "bool"]
 
 
+@pytest.mark.parametrize("how", ["put_many", "build"])
+def test_vectors_may_be_rounded_to_float16(backend, path, how):
+    vectors, biases, seen = values(len(IDS), 5)
+    if how == "build":
+        table = store.build(backend, path, IDS, vectors, biases, seen, precision="float16")
+    else:
+        table = store.open(backend, path, precision="float16")
+        table.put_many(IDS, vectors, biases, seen)
+    rounded = vectors.astype(np.float16).astype(np.float32)
+    with table:
+        assert all(same(table.get(id), rounded, biases, seen, i) for i, id in enumerate(IDS))
+        many = table.get_many(IDS)
+        assert np.array_equal(many.vectors, rounded)
+        assert many.vectors.dtype == np.float32
+        assert table.width == 5
+        with pytest.raises(ValueError, match="vectors: got a number of size 70000, expected numbers of size 65,504"):
+            store.build(backend, path.with_name("other"), [1], [[7e4]], precision="float16")
+
+
 @pytest.mark.parametrize("batch", [1, 3, 1000])
 def test_iterate_shows_everything_once(table, batch):
     given = values(len(IDS))

@@ -29,7 +29,12 @@ OPTIONS: common.Described = {
         "how the nearest items are found: exact; regions, faiss, hnswlib, milvus: approximate and measured; or auto",
     ),
     "store": (str, "the key-value table of users: lmdb, or redis"),
-    "store_url": (str, "the server of redis: redis://HOST:PORT/DATABASE; by default what MCFAST_REDIS_URL says"),
+    "store_url": (
+        str,
+        "the server of redis, redis://HOST:PORT/DATABASE, or a cluster, redis+cluster://HOST:PORT,HOST:PORT; "
+        "by default what MCFAST_REDIS_URL says",
+    ),
+    "store_precision": (str, "what the vectors of users are rounded to: float32, or float16 for half the bytes"),
     "items": (str, "a table of titles and other attributes: CSV, Parquet or Arrow, ids in the column id or the first"),
     "users": (str, "the same of users"),
     "recall": (float, "what an approximate index must reach at k = 10 and 100; below, it answers exactly and says so"),

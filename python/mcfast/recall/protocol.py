@@ -71,6 +71,11 @@ class Index(ABC):
         return self._items.offsets
 
     @property
+    def precision(self) -> str:
+        """What the vectors were rounded to: "float32" or "float16"."""
+        return str(self._items.rows.dtype)
+
+    @property
     def metric(self) -> str:
         """How items are compared: "ip", "cosine" or "l2"."""
         return self._items.metric

@@ -19,6 +19,7 @@ from ..data.ids import Ids
 from ..errors import FormatError
 from ..model import Model
 from ..progress import bar
+from ..store.record import PRECISIONS
 from . import version as versioned
 from .live import Live
 from .refolding import fold_anew
@@ -74,6 +75,7 @@ def publish(
     index: str = "exact",
     store: str = "lmdb",
     store_url: str | None = None,
+    store_precision: str = "float32",
     items: Any = None,
     users: Any = None,
     recall: float = 0.95,
@@ -103,7 +105,10 @@ def publish(
     store : str, default "lmdb"
         The backend of `mcfast.store` for the users.
     store_url : str, optional
-        The server of the backend "redis", ``redis://HOST:PORT/DATABASE``; see `mcfast.store.open`.
+        The server of the backend "redis", ``redis://HOST:PORT/DATABASE``, or a cluster; see `mcfast.store.open`.
+    store_precision : {"float32", "float16"}, default "float32"
+        What the vectors of users are rounded to. In float16 the table has half the bytes, and scores are off by a
+        thousandth of the product of two lengths at most.
     items, users : table or path, optional
         Titles and other attributes, to be had from the recaller: a pandas, Polars or Arrow table, or a path to CSV,
         Parquet or Arrow, with the ids in the column ``id``, or in the first one where none is called so.
@@ -146,6 +151,7 @@ def publish(
     if not isinstance(model, Model):
         raise TypeError(checks.message("model", model, "a Model"))
     backend, index = _lasting(store), checks.choice(index, "index", [*recalls.BACKENDS, recalls.AUTO])
+    precision = checks.choice(store_precision, "store_precision", PRECISIONS)
     target = checks.real(recall, "recall", 0, 1, above=True)
     keep = None if keep is None else checks.integer(keep, "keep", 1)
     workers = checks.thread_count(threads)
@@ -172,7 +178,7 @@ def publish(
             remaining = live.not_forgotten(model.users)
             if "users" in attributes and len(remaining) < model.n_users:
                 attributes["users"] = of_ids(attributes["users"], Ids(model.users.take(remaining)))
-            versioned.write(folder, number, model, built, backend, attributes, remaining, store_url)
+            versioned.write(folder, number, model, built, backend, attributes, remaining, precision, store_url)
         del built
         shown.update()
         try:

@@ -21,8 +21,10 @@ from ..scale import Scale
 from .root import INDEX
 
 KIND = files.Kind("mcfast-version", 2)
+ROUNDED = 1e-3  # what scores of vectors in float16 may differ by, of the product of the two lengths
 CHECKED = 64  # users that a new version is tried with
 
+Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 
 
@@ -34,6 +36,7 @@ def write(
     backend: str,
     tables: Mapping[str, Any],
     users: Int32,
+    precision: str,
     url: str | None,
 ) -> None:
     """Write a version of a model.
@@ -54,6 +57,8 @@ def write(
         Attributes of "users" and "items", where they were given.
     users : numpy.ndarray
         int32, the rows of the users that are published.
+    precision : {"float32", "float16"}
+        What the vectors of users are rounded to.
     url : str or None
         The server of the key-value backend.
     """
@@ -69,6 +74,7 @@ def write(
         **model.scale.fields(),
         "integer_users": model.users.is_integer,
         "store": backend,
+        "precision": precision,
         "index": index.info,
         "parameters": model.parameters,
         "metrics": model.metrics,
@@ -82,7 +88,8 @@ def write(
         seen = model.seen.select(users)
         ids = model.users.take(users)
         rows = seen.indptr, seen.rows
-        store.build(backend, file, ids, model.user_factors[users], model.user_biases[users], rows, url=url).close()
+        values = model.user_factors[users], model.user_biases[users], rows
+        store.build(backend, file, ids, *values, precision=precision, url=url).close()
 
     blobs: dict[str, Callable[[Path], object]] = {"table": write_users}
     blobs |= {name: partial(write_attributes, table) for name, table in tables.items()}
@@ -132,6 +139,17 @@ class Version:
         self.table = store.open(read.fields["store"], read.blobs["table"], readonly=True)
         weakref.finalize(self, self.table.close)
 
+    def _lengths(self, vectors: Float32, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the product of the lengths of each vector and of each item that it found."""
+        lengths: npt.NDArray[np.float64] = np.linalg.norm(self.index.rows[rows], axis=2)
+        lengths *= np.linalg.norm(vectors, axis=1)[:, None]
+        return lengths
+
+    @property
+    def _rounded(self) -> bool:
+        """Whether vectors of users or of items were rounded."""
+        return "float16" in (self.info.get("precision"), self.index.precision)
+
     def try_out(self, model: Model | None = None) -> None:
         """Answer queries of some users; raise CorruptError unless the answers are those of the model, if one is given.
 
@@ -143,11 +161,15 @@ class Version:
         ids, values = next(self.table.iterate(CHECKED), ([], None))
         if values is None or not len(self.items):
             return
-        rows, scores = self.index.search(values.vectors, min(10, len(self.items)))
-        scores = self.scale.scores(scores + (self.mean + values.biases)[:, None])
-        good = bool(np.isfinite(scores).all() and (rows >= 0).all())
+        rows, sums = self.index.search(values.vectors, min(10, len(self.items)))
+        sums = sums + (self.mean + values.biases)[:, None]
+        good = bool(np.isfinite(self.scale.scores(sums)).all() and (rows >= 0).all())
         if good and model is not None:
             expected = model.predict(np.repeat(np.array(ids, object), rows.shape[1]), self.items.take(rows.ravel()))
-            good = np.allclose(scores.ravel(), expected, rtol=1e-5, atol=1e-5)
+            expected = expected.reshape(rows.shape)
+            slack = ROUNDED * self._lengths(values.vectors, rows) if self._rounded else np.zeros(1)
+            tolerance = 1e-5 * (1 + np.abs(expected))
+            above = self.scale.scores(sums - slack) <= expected + tolerance
+            good = bool((above & (self.scale.scores(sums + slack) >= expected - tolerance)).all())
         if not good:
             raise CorruptError(f"version {self.number} does not answer as its model does; it is not served")

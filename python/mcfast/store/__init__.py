@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .. import checks
+from . import record
 from .protocol import Module
 from .record import Value, Values
 from .table import Pairs, Seen, Table
@@ -25,7 +26,12 @@ BACKENDS = {
 
 
 def open(
-    backend: str, path: str | os.PathLike[str] | None = None, *, readonly: bool = False, url: str | None = None
+    backend: str,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    readonly: bool = False,
+    precision: str = "float32",
+    url: str | None = None,
 ) -> Table:
     """Open a table.
 
@@ -39,9 +45,12 @@ def open(
     readonly : bool, default False
         Whether the table never changes while it is open, in any process. A file is then read without locks, the fastest
         way, and nothing is written beside it.
+    precision : {"float32", "float16"}, default "float32"
+        What vectors that are written are rounded to; they are read as float32. A table may hold both.
     url : str, optional
-        The server of a new "redis" table, ``redis://HOST:PORT/DATABASE``. By default what ``MCFAST_REDIS_URL`` in the
-        environment says, otherwise this machine.
+        The server of a new "redis" table, ``redis://HOST:PORT/DATABASE``, or some nodes of a cluster,
+        ``redis+cluster://HOST:PORT,HOST:PORT``. By default what ``MCFAST_REDIS_URL`` in the environment says, otherwise
+        this machine.
 
     Returns
     -------
@@ -68,7 +77,9 @@ def open(
     >>> table.get("ann").vector
     array([1., 0.], dtype=float32)
     """
-    return Table(_module(backend).open(path, readonly=checks.flag(readonly, "readonly"), **_options(backend, url)))
+    precision = checks.choice(precision, "precision", record.PRECISIONS)
+    opened = _module(backend).open(path, readonly=checks.flag(readonly, "readonly"), **_options(backend, url))
+    return Table(opened, precision)
 
 
 def build(
@@ -79,6 +90,7 @@ def build(
     biases: Any = None,
     seen: Seen | None = None,
     *,
+    precision: str = "float32",
     url: str | None = None,
 ) -> Table:
     """Write a whole table that never changes, in one pass, and open it with ``readonly=True``.
@@ -93,6 +105,8 @@ def build(
         The file, or the pointer; its folder must exist. Not used by "memory".
     ids, vectors, biases, seen
         As `Table.put_many` takes them.
+    precision : {"float32", "float16"}, default "float32"
+        What vectors are rounded to: half the bytes, and scores that differ by a thousandth or less of their size.
     url : str, optional
         As in `open`.
 
@@ -108,7 +122,8 @@ def build(
     OSError
         The disk is full or not writable; what stood at `path` is as it was.
     """
-    return Table(_module(backend).build(path, Pairs(ids, vectors, biases, seen), **_options(backend, url)))
+    pairs = Pairs(ids, vectors, biases, seen, checks.choice(precision, "precision", record.PRECISIONS))
+    return Table(_module(backend).build(path, pairs, **_options(backend, url)))
 
 
 def drop_outside(path: str | os.PathLike[str]) -> None:
@@ -119,9 +134,9 @@ def drop_outside(path: str | os.PathLike[str]) -> None:
     ConnectionError
         The server does not answer.
     """
-    from . import redis
+    from . import redis, redis_pointer
 
-    pointer = redis.find_pointer(Path(path))
+    pointer = redis_pointer.find(Path(path))
     if pointer is not None:
         redis.drop(pointer)
 

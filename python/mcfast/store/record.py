@@ -3,12 +3,12 @@
 ======  ======  =============================================================================
 offset  type    meaning
 ======  ======  =============================================================================
-0       uint16  format of the record: 1
+0       uint16  format of the record: 1, or 2 if the vector is in float16
 2       uint16  K, the number of factors
 4       uint32  S, the number of seen items
 8       uint32  L, the length of the id in bytes; 0 unless its key is a hash
 12      f32     bias
-16      f32[K]  vector
+16      f32[K]  vector; in format 2 f16[K], then zeros up to a multiple of four
 ...     i32[S]  rows of the seen items
 ...     u8[L]   the id as UTF-8, then zeros up to a multiple of four
 ======  ======  =============================================================================
@@ -27,15 +27,18 @@ import numpy.typing as npt
 
 from ..errors import CorruptError, NewerFormatError
 
-FORMAT = 1
+SINGLE, HALF = 1, 2  # formats: by the type of the vector
+PRECISIONS = {"float32": SINGLE, "float16": HALF}
 MAX_WIDTH = 2**16 - 1
 _HEADER = struct.Struct("<HHIIf")
 _unpack = _HEADER.unpack_from
 _SIZE = _HEADER.size
 _WORDS = _SIZE // 4
 _FLOAT, _INT = np.dtype("<f4"), np.dtype("<i4")
+_TYPES: dict[int, np.dtype[Any]] = {SINGLE: _FLOAT, HALF: np.dtype("<f2")}
 _HEADERS = np.dtype([("format", "<u2"), ("width", "<u2"), ("seen", "<u4"), ("id", "<u4"), ("bias", "<f4")])
 
+Float16 = npt.NDArray[np.float16]
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -95,14 +98,14 @@ def take_rows(indptr: Int64, rows: Int32, order: Int64) -> tuple[Int64, Int32]:
 
 
 def encode_many(
-    vectors: Float32, biases: Float32, indptr: Int64, rows: Int32, long: Mapping[int, bytes]
+    vectors: Float32 | Float16, biases: Float32, indptr: Int64, rows: Int32, long: Mapping[int, bytes]
 ) -> list[memoryview]:
     """Return the records of n ids.
 
     Parameters
     ----------
     vectors : numpy.ndarray
-        float32, shape (n, K).
+        float32 or float16, shape (n, K).
     biases : numpy.ndarray
         float32, shape (n,).
     indptr, rows : numpy.ndarray
@@ -117,7 +120,8 @@ def encode_many(
     """
     n, width = vectors.shape
     header = np.zeros(n, _HEADERS)
-    header["format"], header["width"], header["bias"] = FORMAT, width, biases
+    header["format"] = SINGLE if vectors.dtype == np.float32 else HALF
+    header["width"], header["bias"] = width, biases
     header["seen"] = np.diff(indptr)
     for i, text in long.items():
         header["id"][i] = len(text)
@@ -125,11 +129,13 @@ def encode_many(
     words = np.zeros(ends[-1] // 4, _INT)
     starts = ends[:-1] // 4
     _windows(words, _WORDS)[starts] = header.view(_INT).reshape(n, _WORDS)
-    _windows(words, width)[starts + _WORDS] = vectors.astype(_FLOAT, copy=False).view(_INT)
-    words[_runs(starts + _WORDS + width, np.diff(indptr))] = rows[indptr[0] : indptr[-1]]
+    packed = _packed(vectors)
+    size = packed.shape[1]
+    _windows(words, size)[starts + _WORDS] = packed
+    words[_runs(starts + _WORDS + size, np.diff(indptr))] = rows[indptr[0] : indptr[-1]]
     data = words.view(np.uint8).data
     for i, text in long.items():
-        at = 4 * (int(starts[i]) + _WORDS + width + int(header["seen"][i]))
+        at = 4 * (int(starts[i]) + _WORDS + size + int(header["seen"][i]))
         data[at : at + len(text)] = text
     bounds = ends.tolist()
     return [data[a:b] for a, b in pairwise(bounds)]
@@ -148,7 +154,7 @@ def decode(record: bytes, long: bytes) -> Value:
     Returns
     -------
     Value
-        Views of `record`.
+        Views of `record`; a vector in float16 is turned into float32.
 
     Raises
     ------
@@ -161,12 +167,15 @@ def decode(record: bytes, long: bytes) -> Value:
         format, width, n_seen, n_id, bias = _unpack(record)
     except struct.error:
         raise CorruptError(f"a record is truncated: {len(record)} bytes") from None
-    end = _SIZE + 4 * (width + n_seen)
-    if format != FORMAT or len(record) != end + (n_id + 3 & ~3):
+    end = _SIZE + 4 * ((width if format == SINGLE else width + 1 >> 1) + n_seen)
+    if format not in _TYPES or len(record) != end + (n_id + 3 & ~3):
         raise _unreadable(format, len(record))
     if (n_id or long) and record[end : end + n_id] != long:
         raise CorruptError("a record belongs to another id than its key")
-    vector = np.frombuffer(record, _FLOAT, width, _SIZE)
+    vector = np.frombuffer(record, _TYPES[format], width, _SIZE)
+    if format == HALF:
+        vector = vector.astype(np.float32)
+        vector.flags.writeable = False
     return Value(vector, bias, np.frombuffer(record, _INT, n_seen, end - 4 * n_seen) if n_seen else _NONE_SEEN)
 
 
@@ -199,16 +208,17 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
     starts = _offsets(lengths)[:-1] // 4
     header = _windows(words, _WORDS)[starts].view(_HEADERS)[:, 0]
     width = int(header["width"][0])
-    bad = (header["format"] != FORMAT) | (header["width"] != width) | (lengths != _lengths(header))
+    known = np.isin(header["format"], list(_TYPES))
+    bad = ~known | (header["width"] != width) | (lengths != _lengths(header))
     if bad.any():
         raise _unreadable(int(header["format"][bad][0]), int(lengths[bad][0]))
     for i, text in long.items():
         if (record := records[i]) is not None and long_id(record) != text:
             raise CorruptError("a record belongs to another id than its key")
 
-    vectors = _windows(words, width)[starts + _WORDS].view(_FLOAT)
+    vectors = _vectors(words, starts + _WORDS, header["format"], width)
     counts = header["seen"].astype(np.int64)
-    rows = words[_runs(starts + _WORDS + width, counts)]
+    rows = words[_runs(starts + _WORDS + _vector_words(header), counts)]
     biases = header["bias"].copy()
     if len(present) == n:
         return Values(vectors, biases, _offsets(counts), rows, np.ones(n, np.bool_))
@@ -218,8 +228,8 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
 
 def long_id(record: bytes) -> bytes:
     """Return the id that a valid record holds; empty unless its key is a hash."""
-    _, width, n_seen, n_id, _ = _unpack(record)
-    at = _SIZE + 4 * (width + n_seen)
+    format, width, n_seen, n_id, _ = _unpack(record)
+    at = _SIZE + 4 * ((width if format == SINGLE else width + 1 >> 1) + n_seen)
     return record[at : at + n_id]
 
 
@@ -232,17 +242,44 @@ _NONE_SEEN = np.frombuffer(b"", _INT)
 
 
 def _unreadable(format: int, length: int) -> CorruptError | NewerFormatError:
-    if format > FORMAT:
-        return NewerFormatError(
-            f"a record has format {format}, this mcfast reads up to {FORMAT}: pip install -U mcfast"
-        )
+    if format > HALF:
+        return NewerFormatError(f"a record has format {format}, this mcfast reads up to {HALF}: pip install -U mcfast")
     return CorruptError(f"a record is truncated or altered: its {length} bytes are not what it says of itself")
 
 
 def _lengths(header: npt.NDArray[Any]) -> Int64:
     """Return the length of each record in bytes."""
-    fixed: Int64 = _SIZE + 4 * (header["width"].astype(np.int64) + header["seen"])
+    fixed: Int64 = _SIZE + 4 * (_vector_words(header) + header["seen"])
     return fixed + (header["id"].astype(np.int64) + 3 & ~3)
+
+
+def _vector_words(header: npt.NDArray[Any]) -> Int64:
+    """Return the length of each vector in words of four bytes."""
+    width = header["width"].astype(np.int64)
+    return np.where(header["format"] == SINGLE, width, width + 1 >> 1)
+
+
+def _packed(vectors: Float32 | Float16) -> Int32:
+    """Return vectors as words of four bytes."""
+    if vectors.dtype == np.float32:
+        return vectors.astype(_FLOAT, copy=False).view(_INT)
+    n, width = vectors.shape
+    halves: Float16 = np.zeros((n, width + 1 & ~1), np.dtype("<f2"))
+    halves[:, :width] = vectors
+    packed: Int32 = halves.view(_INT)
+    return packed
+
+
+def _vectors(words: Int32, starts: Int64, formats: npt.NDArray[np.uint16], width: int) -> Float32:
+    """Return vectors out of records of either format."""
+    single = formats == SINGLE
+    if single.all():
+        return _windows(words, width)[starts].view(_FLOAT)
+    vectors = np.empty((len(starts), width), np.float32)
+    if single.any():
+        vectors[single] = _windows(words, width)[starts[single]].view(_FLOAT)
+    vectors[~single] = _windows(words, width + 1 >> 1)[starts[~single]].view(_TYPES[HALF])[:, :width]
+    return vectors
 
 
 def _offsets(counts: Int64) -> Int64:

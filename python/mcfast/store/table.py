@@ -18,6 +18,7 @@ from .record import Value, Values
 
 Seen = tuple[npt.ArrayLike, npt.ArrayLike]
 
+LARGEST_HALF = float(np.finfo(np.float16).max)
 _CHUNK = 1 << 14  # records encoded at a time
 
 
@@ -28,8 +29,9 @@ class Table:
     Threads may share a table. A table is a context manager: leaving it closes it.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, precision: str = "float32") -> None:
         self._backend = backend
+        self._precision = precision
 
     @property
     def readonly(self) -> bool:
@@ -112,7 +114,7 @@ class Table:
             A list, a NumPy array, a pandas or Polars Series, or an Arrow array. Of an id that comes more than once the
             last value stands.
         vectors : array_like, shape (n, K)
-            Finite numbers, kept as float32. K is that of the vectors in the table, if it holds any.
+            Finite numbers, kept in the precision of the table. K is that of the vectors there, if it holds any.
         biases : array_like, shape (n,), optional
             Finite numbers, kept as float32. Zeros by default.
         seen : tuple of array_like, optional
@@ -126,7 +128,7 @@ class Table:
             The disk is full or not writable; the table is as it was.
         """
         self._check_writable()
-        pairs = Pairs(ids, vectors, biases, seen)
+        pairs = Pairs(ids, vectors, biases, seen, self._precision)
         if len(pairs) and (width := self.width) not in (None, pairs.width):
             raise ValueError(checks.message("vectors", f"{pairs.width} columns", f"{width}, as the table holds"))
         self._backend.put_many(pairs)
@@ -147,7 +149,7 @@ class Table:
         Takes and raises what `put_many` does; K may be another than before.
         """
         self._check_writable()
-        self._backend.replace_all(Pairs(ids, vectors, biases, seen))
+        self._backend.replace_all(Pairs(ids, vectors, biases, seen, self._precision))
 
     def iterate(self, batch: int = 1 << 14) -> Iterator[tuple[list[Id], Values]]:
         """Yield every id and its value once, in no particular order.
@@ -184,10 +186,10 @@ class Table:
 class Pairs:
     """Checked values as keys and records, keys ascending and distinct; encoded anew each time they are read."""
 
-    def __init__(self, ids: Any, vectors: Any, biases: Any, seen: Seen | None) -> None:
+    def __init__(self, ids: Any, vectors: Any, biases: Any, seen: Seen | None, precision: str) -> None:
         encoded, long = keys.encode_many(ids, "ids")
         n = len(encoded)
-        self._vectors = checks.floats(vectors, "vectors", (n, None))
+        self._vectors = _rounded(checks.floats(vectors, "vectors", (n, None)), precision)
         self.width = checks.integer(self._vectors.shape[1], "columns of vectors", 1, record.MAX_WIDTH)
         self._biases = np.zeros(n, np.float32) if biases is None else checks.floats(biases, "biases", (n,))
         self._indptr, self._rows = _check_seen(seen, n)
@@ -202,7 +204,7 @@ class Pairs:
     @property
     def nbytes(self) -> int:
         """The size of all keys and records together, in bytes."""
-        fixed = 16 + 4 * self.width
+        fixed = 16 + 4 + self._vectors.itemsize * self.width
         seen = int(np.diff(self._indptr)[self._order].sum())
         return sum(map(len, self._keys)) + fixed * len(self) + 4 * seen + sum(map(len, self._long.values()))
 
@@ -226,6 +228,17 @@ class _Closed:
 
     def close(self) -> None:
         """Do nothing: it is closed."""
+
+
+def _rounded(vectors: record.Float32, precision: str) -> record.Float32 | record.Float16:
+    if precision == "float32":
+        return vectors
+    with np.errstate(over="ignore"):
+        rounded = vectors.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        got = f"a number of size {np.abs(vectors).max():g}"
+        raise ValueError(checks.message("vectors", got, f"numbers of size {LARGEST_HALF:,.0f} at most, in float16"))
+    return rounded
 
 
 def _check_seen(seen: Seen | None, n: int) -> tuple[record.Int64, record.Int32]:
