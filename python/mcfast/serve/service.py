@@ -23,6 +23,7 @@ from .settings import Settings
 T = TypeVar("T")
 Answer = dict[str, Any]
 
+SAMPLE_PAUSE = 1000  # times what a sample took: requests wait behind an exact scan of many items
 PINNED = 2  # versions kept open beside the current one
 
 
@@ -98,16 +99,17 @@ class Service:
         return self._recaller
 
     async def _follow(self) -> None:
-        sampled = 0.0
+        due = 0.0
         while True:
             self.metrics.set("version", self.version)
             self.metrics.set("updated", time.time())
             await asyncio.sleep(self.settings.poll_seconds)
             try:
                 await asyncio.to_thread(self.refresh)
-                if time.monotonic() - sampled >= self.settings.sample_seconds:
+                if (start := time.monotonic()) >= due:
                     await asyncio.to_thread(self._sample)
-                    sampled = time.monotonic()
+                    end = time.monotonic()
+                    due = end + max(self.settings.sample_seconds, SAMPLE_PAUSE * (end - start))
             except Exception as error:  # whatever it was, the next round may go well
                 logs.event("following failed", logging.ERROR, error=error)
 

@@ -39,7 +39,8 @@ class Settings:
     poll_seconds : float, default 1
         How often to look for a new version.
     sample_seconds : float, default 1
-        How often a recall out of an approximate index is compared with an exact one.
+        How often a recall out of an approximate index is compared with an exact one; less often where that takes more
+        than a thousandth of the time.
     access_log : bool, default False
         Whether each request is logged; what fails is in any case.
     """
