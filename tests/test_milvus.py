@@ -1,19 +1,30 @@
 """What is particular to the index milvus: a real server, a file that one process may open, and pointers to both."""
 
 import gc
+import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import mcfast
 from mcfast import CorruptError, MissingExtraError, recall, serve
 from mcfast.recall.milvus import MOST, TOKEN, URI, Place, settle
 from milvus_server import running
 from recall_problems import DIMENSION, N, built, check, csr, milvus_file, problem
+from redis_servers import Server
+from service_problems import process
+from serving_problems import made
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +241,49 @@ def test_bad_options_of_milvus(arguments, error, message):
     with pytest.raises(error, match=message) as caught:
         small(**{"uri": milvus_file(), **arguments})
     assert "secret" not in str(caught.value)
+
+
+def test_what_the_compose_file_configures_serves_from_redis_and_milvus(server, tmp_path, root):
+    """The commands and the environment of the file, but for the names of hosts, which only Docker knows."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    (tmp_path / "redis").mkdir()
+    redis = Server(tmp_path / "redis", *redis_options(services["redis"], "secret"))
+    environment = services["serve"]["environment"] | {
+        "MCFAST_TOKEN": "a-token",
+        "MCFAST_REDIS_PASSWORD": "secret",
+        "MCFAST_REDIS_URL": services["serve"]["environment"]["MCFAST_REDIS_URL"].replace(
+            "redis:6379", f"127.0.0.1:{redis.port}"
+        ),
+        "MCFAST_MILVUS_URI": server,
+    }
+    options = json.loads(re.search(r"^CMD (.*)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)[1])
+    assert options[:4] == ["serve", "/serving", "--host", "0.0.0.0"]
+    made().save(tmp_path / "model")
+    try:
+        publish = [sys.executable, "-m", "mcfast", "publish", str(tmp_path / "model"), str(root)]
+        subprocess.run(
+            [*publish, "--store", "redis", "--index", "milvus", "--json"],
+            check=True,
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+        )
+        assert "secret" not in "".join(file.read_text("latin-1") for file in root.rglob("*") if file.is_file())
+        with process(root, tmp_path / "log", *options[4:], environment=environment) as started:
+            assert started.ask("GET", "/v1/recall/100?k=5")[0] == 401
+            status, found = started.ask("GET", "/v1/recall/100?k=5", headers={"authorization": "Bearer a-token"})
+        assert (status, found["source"]) == (200, "index")
+        assert found["ids"] == made().recommend(100, 5).ids.tolist()
+    finally:
+        redis.kill()
+        recall.remove(next(root.glob("versions/1/index")))
+
+
+def redis_options(service, password):
+    """The options of redis-server in the command of the compose file."""
+    command = service["command"][2].replace("$$PASSWORD", password)
+    words = shlex.split(command)
+    assert words[:2] == ["exec", "redis-server"]
+    return words[2:]
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
