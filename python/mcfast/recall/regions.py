@@ -88,7 +88,7 @@ class RegionsIndex(ChangingIndex):
         return cls(items, arrays, about, threads)
 
     def _learnt(self, judge: Judge, target: float) -> dict[str, Any]:
-        """Return for each k the least reach that has the recall asked for, and the curve that was measured."""
+        """Return for each k the least reach that is sure of the recall asked for, and the curve that was measured."""
         curve: list[dict[str, Any]] = []
         reaches: dict[str, float | None] = {}
         for reach in LADDER:
@@ -96,14 +96,13 @@ class RegionsIndex(ChangingIndex):
             def search(queries: Float32, k: int, reach: float = reach) -> tuple[Int64, Float32]:
                 return self._near(queries, k, EVERYTHING, 1, reach)
 
-            point = judge.measure(search).plain
-            recall = point["recall"]
+            measured = judge.measure(search)
             shown = None if np.isinf(reach) else reach
-            curve.append({"reach": shown, **point})
-            for k, value in recall.items():
+            curve.append({"reach": shown, **measured.plain})
+            for k, value in measured.at_least.items():
                 if value >= target:
-                    reaches.setdefault(k, shown)
-            if len(reaches) == len(recall):
+                    reaches.setdefault(str(k), shown)
+            if len(reaches) == len(judge.ks):
                 break
         found = {
             k: next(point["recall"][k] for point in curve if point["reach"] == reach) for k, reach in reaches.items()
