@@ -190,3 +190,13 @@ def test_what_a_model_cannot_encode():
         historied.encode_users(history=[[987]])
     with pytest.raises(TypeError, match="history: got int in it, expected lists of item ids"):
         historied.encode_users(history=[3, 13])
+
+
+def test_golden_file_of_format_3():
+    model = mcfast.load(GOLDEN / "model-3")
+    # Ids 7, -5, 0, the default one, war, döner, length: 0, 2/8, 4/8, ... in the first factor.
+    table = {"id": [7, 1], "tags": [["döner"], ["war", "x"]], "length": [100.0, 90.0]}
+    np.testing.assert_array_equal(model.encode_items(table), [[2.75, 3.125], [1.75, 2]])
+    made = model.encode_users(history=[[7, 0, -5], []])  # the latest two; ann, bob, the default one, three items
+    np.testing.assert_allclose(made, [[-1 - 4.5 / 2**0.5, -1.25 - 5 / 2**0.5], [-1, -1.25]], rtol=1e-6)
+    assert model.recommend("ann", k=2, exclude_seen=False).ids.tolist() == [7, -5]
