@@ -17,7 +17,8 @@ enum class Stream : uint32_t {
     positives = 6,  // their order in an epoch
     negatives = 7,
     pool = 8,  // among which hard negatives are looked for
-    dropout = 9
+    dropout = 9,
+    ids = 10  // those that the default id stands in for
 };
 
 inline std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> counter) {

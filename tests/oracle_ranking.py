@@ -119,3 +119,49 @@ def epoch_of_one_step(
     for row in range(n):
         items.step(row, of_items[row], rate)
     return total / len(pairs), by_temperature
+
+
+def parts(terms, row, without=None):
+    """The parameters that a row is the sum of, and their coefficients; its history leaves out one item."""
+    indptr, parameters, coefficients, _, _, histories, first_item, power = terms
+    last = indptr[row + 1]
+    history = last if histories is None else histories[row]
+    own = list(zip(parameters[indptr[row] : history].tolist(), coefficients[indptr[row] : history], strict=True))
+    others = [p for p in parameters[history:last].tolist() if without is None or p != first_item + without]
+    return own + [(p, len(others) ** -power) for p in others]
+
+
+def composed_step(pairs, tables, terms, loss, cosine, temperature, l2=0.0, margin=0.0, weight=1.0):
+    """The loss of all pairs, every other item being a negative of each, where both sides are sums of parameters.
+
+    Returns the sum of the losses, that with the penalty, and the derivatives of the latter by both tables.
+    """
+    n_items = len(terms[1][0]) - 1
+    slopes = [np.zeros(table.shape) for table in tables]
+
+    def vector(side, made):
+        return sum(by * tables[side][p] for p, by in made)
+
+    def add(side, made, slope):
+        for p, by in made:
+            slopes[side][p] += by * slope
+
+    total = penalty = 0.0
+    items = [parts(terms[1], i) for i in range(n_items)]
+    of_items = np.array([vector(1, made) for made in items])
+    for user, item in pairs:
+        left = [j for j in range(n_items) if j != item]
+        made = parts(terms[0], user, item)
+        x = vector(0, made)
+        value, a, b, c, _ = pair_loss(
+            x, of_items[item], of_items[left], loss, cosine, temperature, np.zeros(len(left)), margin, weight
+        )
+        total += value
+        if not cosine:
+            penalty += l2 / 2 * (x @ x + of_items[item] @ of_items[item])
+            a, b = a + l2 * x, b + l2 * of_items[item]
+        add(0, made, a)
+        add(1, items[item], b)
+        for j, slope in zip(left, c, strict=True):
+            add(1, items[j], slope)
+    return total, total + penalty, slopes

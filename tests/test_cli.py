@@ -276,7 +276,7 @@ def wrong(folder):
     array = next((folder / "altered").rglob("item_biases.npy"))
     array.write_bytes(array.read_bytes()[:-1] + b"x")
     manifest = folder / "newer" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
+    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 99'))
 
 
 @pytest.mark.parametrize("case", ERRORS)

@@ -110,7 +110,7 @@ def test_terms():
         [(3, 1)],
     ]
     assert (terms.n_parameters, terms.default_id) == (9, 4)
-    new = features.terms(encoded, 4, new=True)
+    new = features.terms(encoded, 4, np.full(4, 4, np.int32))
     assert new.parameters[new.indptr[:-1]].tolist() == [4] * 4
     np.testing.assert_array_equal(
         np.delete(new.parameters, new.indptr[:-1]), np.delete(terms.parameters, terms.indptr[:-1])

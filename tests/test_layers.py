@@ -16,7 +16,8 @@ CSRC, PACKAGE = ROOT / "csrc", ROOT / "python" / "mcfast"
 BASIS = {"kernels", "parallel", "memory", "philox"}
 CPP_MAY_USE = {
     "bind": {"train", "rank", "recall", "data", "evaluate", "compose"} | BASIS,
-    **dict.fromkeys(("train", "rank", "recall", "data", "evaluate", "compose"), BASIS),
+    "rank": {"compose"} | BASIS,
+    **dict.fromkeys(("train", "recall", "data", "evaluate", "compose"), BASIS),
     **{layer: set() for layer in BASIS},
 }
 SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in (".cpp", ".h"))
@@ -81,6 +82,8 @@ LAYERS = {
             "tuning",
             "halving",
             "folding",
+            "encoders",
+            "encoding",
         },
         {"common", "data"},
     ),

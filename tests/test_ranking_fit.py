@@ -176,7 +176,7 @@ def test_the_command_line_knows_it(tmp_path, run_command):
 
 def test_what_is_not_asked_of_ranking_losses_is_refused():
     defaults = inspect.signature(mcfast.fit).parameters
-    assert set(inspect.signature(ranking_options).parameters) - {"loss", "hard_given"} < set(defaults)
+    assert set(inspect.signature(ranking_options).parameters) - {"loss", "hard_given", "described"} < set(defaults)
 
 
 @pytest.mark.parametrize(

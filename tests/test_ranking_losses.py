@@ -16,7 +16,8 @@ def trainer_of(users, items, n_users=N_USERS, n_items=N_ITEMS, **options):
         "factors": FACTORS, "loss": "softmax", "margin": MARGIN, "negative_weight": WEIGHT, "cosine": False,
         "temperature": 1.0, "learn_temperature": False, "l2": (0.0, 0.0), "dropout": 0.0, "subsampling": 0.0,
         "hide_known": False, "negatives": [("all", 1)], "given": None, "pool": 50, "exponent": 0.75, "logq": 0.0,
-        "corrected": False, "optimizer": "adagrad", "batch": 4096, "seed": 3, "threads": 1,
+        "corrected": False, "optimizer": "adagrad", "batch": 4096, "user_terms": None, "item_terms": None,
+        "id_dropout": 0.0, "seed": 3, "threads": 1,
     }  # fmt: skip
     return _core.RankingTrainer(users, items, n_users, n_items, **usual | options)
 

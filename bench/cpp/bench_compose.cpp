@@ -29,8 +29,9 @@ void compose(benchmark::State& state, const kernels::Set& set) {
     Buffer<float> block(rows * width), gradients = test::matrix(rows, width, [&] { return test::uniform(random); });
     compose::Composition<float> composition(
         {indptr.data(), parameters.data(), coefficients.data(), n_ids + 1 + n_values, n_ids}, width, true);
+    compose::Places places;
     for (auto _ : state) {
-        composition.lay(chosen.data(), nullptr, rows);
+        composition.lay(chosen.data(), nullptr, nullptr, rows, places);
         composition.compose(table.data(), block.data());
         composition.backward(block.data(), gradients.data());
         benchmark::DoNotOptimize(composition.gradient(0));

@@ -37,12 +37,15 @@ Array<T> compose_rows(const Array<int64_t>& indptr, const Array<int32_t>& parame
     const int32_t* const chosen = rows.data();
     const uint8_t* const drops = data_or_null(dropped);
     py::gil_scoped_release release;
-    const Buffer<T> copy = aligned(table);
+    const T* from = table.data();
+    Buffer<T> copy;
+    if (reinterpret_cast<uintptr_t>(from) % 64 != 0) from = (copy = aligned(table)).data();
     parallel::chunks(threads, n, grain, [&](int64_t, int64_t begin, int64_t end) {
         Composition<T> composition(all, width, unit);
         Buffer<T> block((end - begin) * width);
-        composition.lay(chosen + begin, drops ? drops + begin : nullptr, end - begin);
-        composition.compose(copy.data(), block.data());
+        compose::Places places;
+        composition.lay(chosen + begin, drops ? drops + begin : nullptr, nullptr, end - begin, places);
+        composition.compose(from, block.data());
         std::copy_n(block.data(), (end - begin) * width, to + begin * width);
     });
     return out;
@@ -58,7 +61,8 @@ py::tuple compose_gradients(const Array<int64_t>& indptr, const Array<int32_t>& 
     Composition<T> composition(terms(indptr, parameters, coefficients, table.shape(0), default_id), width, unit);
     const Buffer<T> copy = aligned(table);
     Buffer<T> block(n * width), gradients = aligned(d_block);
-    composition.lay(rows.data(), data_or_null(dropped), n);
+    compose::Places places;
+    composition.lay(rows.data(), data_or_null(dropped), nullptr, n, places);
     composition.compose(copy.data(), block.data());
     composition.backward(block.data(), gradients.data());
     Array<int32_t> touched(composition.touched());

@@ -21,34 +21,45 @@ T dot(const T* a, const T* b, int64_t width) {
 }  // namespace
 
 template <class T>
-Composition<T>::Composition(const Terms& terms, int64_t width, bool unit)
-    : terms_(terms), width_(width), unit_(unit), place_of_(static_cast<size_t>(terms.n_parameters), -1) {}
+Composition<T>::Composition(const Terms& terms, int64_t width, bool unit) : terms_(terms), width_(width), unit_(unit) {}
 
 template <class T>
-void Composition<T>::lay(const int32_t* rows, const uint8_t* dropped, int64_t n) {
-    for (const int32_t parameter : touched_) place_of_[static_cast<size_t>(parameter)] = -1;
+void Composition<T>::lay(const int32_t* rows, const uint8_t* dropped, const int32_t* without, int64_t n,
+                         Places& places) {
+    places.resize(static_cast<size_t>(terms_.n_parameters), -1);
     touched_.clear();
     parameters_.clear();
     places_.clear();
     coefficients_.clear();
     starts_.assign(1, 0);
     n_ = n;
+    const auto add = [&](int32_t parameter, float coefficient) {
+        int32_t& place = places[static_cast<size_t>(parameter)];
+        if (place < 0) {
+            place = static_cast<int32_t>(touched_.size());
+            touched_.push_back(parameter);
+        }
+        parameters_.push_back(parameter);
+        places_.push_back(place);
+        coefficients_.push_back(coefficient);
+    };
     for (int64_t i = 0; i < n; ++i) {
         const int64_t first = terms_.indptr[rows[i]], last = terms_.indptr[rows[i] + 1];
-        for (int64_t t = first; t < last; ++t) {
-            const bool out = dropped && dropped[i] && t == first;
-            const int32_t parameter = out ? terms_.default_id : terms_.parameters[t];
-            int32_t& place = place_of_[static_cast<size_t>(parameter)];
-            if (place < 0) {
-                place = static_cast<int32_t>(touched_.size());
-                touched_.push_back(parameter);
-            }
-            parameters_.push_back(parameter);
-            places_.push_back(place);
-            coefficients_.push_back(terms_.coefficients[t]);
-        }
+        const int64_t history = terms_.histories ? terms_.histories[rows[i]] : last;
+        add(dropped && dropped[i] ? terms_.default_id : terms_.parameters[first], terms_.coefficients[first]);
+        for (int64_t t = first + 1; t < history; ++t) add(terms_.parameters[t], terms_.coefficients[t]);
+        const int32_t left_out = without ? terms_.first_item + without[i] : -1;
+        const int64_t size = last - history;
+        const int64_t others = size - std::count(terms_.parameters + history, terms_.parameters + last, left_out);
+        const float by =
+            others == size
+                ? 1
+                : static_cast<float>(std::pow(static_cast<double>(size) / static_cast<double>(others), terms_.power));
+        for (int64_t t = history; t < last; ++t)
+            if (terms_.parameters[t] != left_out) add(terms_.parameters[t], by * terms_.coefficients[t]);
         starts_.push_back(static_cast<int64_t>(parameters_.size()));
     }
+    for (const int32_t parameter : touched_) places[static_cast<size_t>(parameter)] = -1;
 }
 
 template <class T>

@@ -1,17 +1,17 @@
 // Rows that are sums of parameter rows: of an id, of the values of attributes, of the weights of numbers.
 //
 // One table of parameters holds all of a side: a row an id, then the default id, then a row a value of an attribute,
-// then a row a numeric attribute. Row r of the side is x_r = sum of coefficient * parameter over its terms, the id
-// first (coefficient 1), then the values (shares that add up to 1: their mean), then the numbers (themselves); and
-// x / |x| where rows are to be of unit length. Where the id is dropped, the default id stands in its place, which also
-// serves rows that have no id of their own.
+// then a row a numeric attribute, then a row an item that may be in a history. Row r of the side is x_r = sum of
+// coefficient * parameter over its terms, the id first (coefficient 1), then the values (shares that add up to 1: their
+// mean), then the numbers (themselves), then the history; and x / |x| where rows are to be of unit length. Where the id
+// is dropped, the default id stands in its place, which also serves rows that have no id of their own.
 //
 // Training composes the rows of a tile once, and takes the gradients of what it composed back to the parameters:
 //
-//     composition.lay(rows, dropped, n);             // the terms of the rows, and which parameters they touch
-//     composition.compose(parameters, block);        // block: n x width
+//     composition.lay(rows, dropped, without, n, places);  // the terms of the rows, and which parameters they touch
+//     composition.compose(parameters, block);              // block: n x width
 //     ... d_block, the gradient of the loss by block ...
-//     composition.backward(block, d_block);          // d_block is overwritten where rows are of unit length
+//     composition.backward(block, d_block);                // d_block is overwritten where rows are of unit length
 //     for (int64_t i = 0; i < composition.touched(); ++i)
 //         ... composition.parameter(i), composition.gradient(i) ...
 //
@@ -34,15 +34,24 @@ struct Terms {
     const float* coefficients;
     int32_t n_parameters;
     int32_t default_id;  // the parameter that stands in for a dropped id
+    // Where in its terms the history of a row begins, null where there are none; the parameter of item 0 in it; and the
+    // coefficients are (items of the history) ^ -power.
+    const int64_t* histories = nullptr;
+    int32_t first_item = 0;
+    double power = 1;
 };
+
+// What a thread needs to lay rows: the place of each parameter among those touched, -1 between two calls.
+using Places = std::vector<int32_t>;
 
 template <class T>
 class Composition {
 public:
     Composition(const Terms& terms, int64_t width, bool unit);
 
-    // `dropped`: 1 where the default id takes the place of the row's own; null: nowhere.
-    void lay(const int32_t* rows, const uint8_t* dropped, int64_t n);
+    // `dropped`: 1 where the default id takes the place of the row's own; null: nowhere. `without`: an item for each
+    // row that its history is taken without, so that it is not told what it is to find; null: none.
+    void lay(const int32_t* rows, const uint8_t* dropped, const int32_t* without, int64_t n, Places& places);
     void compose(const T* parameters, T* block);
     void backward(const T* block, T* d_block);
 
@@ -58,8 +67,8 @@ private:
     std::vector<int64_t> starts_;               // of the rows laid
     std::vector<int32_t> parameters_, places_;  // of their terms; places among those touched
     std::vector<float> coefficients_;
-    std::vector<int32_t> touched_, place_of_;  // place_of_ a parameter, -1 while it is not touched
-    std::vector<T> lengths_;                   // |x| of the rows composed
+    std::vector<int32_t> touched_;
+    std::vector<T> lengths_;  // |x| of the rows composed
     Buffer<T> gradients_;
     int64_t room_ = 0;  // rows that gradients_ holds
 };

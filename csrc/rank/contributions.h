@@ -16,11 +16,8 @@ struct Contribution {
 
 class Contributions {
 public:
-    // Room for n; whoever computes a tile writes its part.
-    Contribution* resize(int64_t n) {
-        entries_.resize(static_cast<size_t>(n));
-        return entries_.data();
-    }
+    void clear() { entries_.clear(); }
+    void add(const Contribution& entry) { entries_.push_back(entry); }
     // Sorts, and finds where each row starts.
     void sort(int32_t n_rows);
 

@@ -24,11 +24,11 @@ Lists lists(const int32_t* users, const int32_t* items, int64_t n, int32_t n_use
 }
 
 void Miner::mine(uint32_t epoch, uint32_t tile, int64_t n, const int32_t* users, const float* vectors, int64_t rows,
-                 const Table& items, int64_t width, const Lists& known, std::vector<int32_t>& to) {
+                 int64_t n_items, const Read& read, int64_t width, const Lists& known, std::vector<int32_t>& to) {
     pool_.clear();
     for (uint32_t block = 0; static_cast<int64_t>(pool_.size()) < pool_size_; ++block)
         for (const uint32_t bits : philox(seed_, {block, tile, epoch, static_cast<uint32_t>(Stream::pool)}))
-            pool_.push_back(static_cast<int32_t>(below(bits, static_cast<uint32_t>(items.n_rows()))));
+            pool_.push_back(static_cast<int32_t>(below(bits, static_cast<uint32_t>(n_items))));
     std::sort(pool_.begin(), pool_.end());
     pool_.erase(std::unique(pool_.begin(), pool_.end()), pool_.end());
     const auto size = static_cast<int64_t>(pool_.size());
@@ -38,8 +38,7 @@ void Miner::mine(uint32_t epoch, uint32_t tile, int64_t n, const int32_t* users,
         transposed_ = Buffer<float>(room * width);
         scores_ = Buffer<float>(kernels::strip_rows * room);
     }
-    for (int64_t j = 0; j < size; ++j)
-        std::copy_n(items.row(pool_[static_cast<size_t>(j)]), width, vectors_.data() + j * width);
+    read(pool_.data(), size, vectors_.data());
     const kernels::TileTable& table = *kernels::active().tile;
     table.transpose(vectors_.data(), size, width, transposed_.data());
 

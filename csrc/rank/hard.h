@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "memory.h"
-#include "rank/table.h"
 
 namespace mcfast::rank {
 
@@ -23,6 +23,9 @@ struct Lists {
 // Of pairs (user, item).
 Lists lists(const int32_t* users, const int32_t* items, int64_t n, int32_t n_users);
 
+// Writes the vectors of n items.
+using Read = std::function<void(const int32_t* items, int64_t n, float* to)>;
+
 class Miner {
 public:
     // The random pool of a tile, by rising item.
@@ -31,7 +34,7 @@ public:
     // n items: the place i is for the row i % rows, whose user is users[i % rows] and vector the row of `vectors`; of
     // its items of the pool that are not `known`, the best first. Where there are too few, what the pool has.
     void mine(uint32_t epoch, uint32_t tile, int64_t n, const int32_t* users, const float* vectors, int64_t rows,
-              const Table& items, int64_t width, const Lists& known, std::vector<int32_t>& to);
+              int64_t n_items, const Read& read, int64_t width, const Lists& known, std::vector<int32_t>& to);
 
 private:
     int64_t pool_size_;

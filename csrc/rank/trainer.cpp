@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "parallel.h"
 
@@ -47,29 +48,31 @@ double dot(const float* a, const float* b, int64_t width) { return kernels::acti
 
 }  // namespace
 
-Trainer::Trainer(const Positives& p, const Lists& given, const Options& options)
+Trainer::Trainer(const Positives& p, const Lists& given, std::optional<Parts> of_users, std::optional<Parts> of_items,
+                 const Options& options)
     : options_(options),
       width_(kernels::padded(options.factors)),
+      users_side_(p.n_users, std::move(of_users), width_, options.cosine),
+      items_side_(p.n_items, std::move(of_items), width_, options.cosine),
       users_(p.users, p.users + p.n),
       items_(p.items, p.items + p.n),
       given_(given),
-      state_{Table(p.n_users, options.factors, width_, options.optimizer),
-             Table(p.n_items, options.factors, width_, options.optimizer), -std::log(options.temperature), 0},
+      state_{users_side_.table(options.factors, options.optimizer),
+             items_side_.table(options.factors, options.optimizer), -std::log(options.temperature), 0},
       results_(static_cast<size_t>((std::min(options.batch, p.n) + tile_rows - 1) / tile_rows)) {
     const std::vector<int64_t> user_counts = count(users_, p.n_users), item_counts = count(items_, p.n_items);
     const float noise = initial_noise / std::sqrt(static_cast<float>(options.factors));
-    state_.users.initialise(user_counts.data(), noise, options.cosine, options.seed, Stream::user_factors,
-                            options.threads);
-    state_.items.initialise(item_counts.data(), noise, options.cosine, options.seed, Stream::item_factors,
-                            options.threads);
+    users_side_.initialise(state_.users, user_counts, noise, options.seed, Stream::user_factors, options.threads);
+    items_side_.initialise(state_.items, item_counts, noise, options.seed, Stream::item_factors, options.threads);
     keep_ = kept(item_counts, p.n, options.subsampling);
     std::vector<double> expected(keep_);
     for (size_t i = 0; i < expected.size(); ++i) expected[i] *= static_cast<double>(item_counts[i]);
     sampler_.emplace(options.negatives, expected, options.seed);
     for (Result& result : results_) {
         result.users = Buffer<float>(tile_rows * width_);
-        result.items = Buffer<float>(tile_rows * width_);
-        result.negatives = Buffer<float>(kernels::padded(sampler_->size()) * width_);
+        result.items = Buffer<float>((tile_rows + kernels::padded(sampler_->size())) * width_);
+        result.of_users = users_side_.composition();
+        result.of_items = items_side_.composition();
     }
     if (options.hide_known || sampler_->hard() > 0) known_ = lists(p.users, p.items, p.n, p.n_users);
 }
@@ -110,26 +113,16 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
             step.users[static_cast<size_t>(i)] = users_[positive];
             step.items[static_cast<size_t>(i)] = items_[positive];
         }
-        Contribution* const to_users = of_users_.resize(size);
-        Contribution* const to_items = of_items_.resize(size + tiles * sampler_->size());
         std::atomic<int64_t> next{0};
         parallel::run(static_cast<int>(std::min<int64_t>(threads, tiles)), [&](int worker) {
-            for (int64_t tile; (tile = next.fetch_add(1)) < tiles;) {
-                Result& result = results_[static_cast<size_t>(tile)];
-                compute(step, tile, result, desks[static_cast<size_t>(worker)]);
-                const int64_t start = tile * tile_rows, rows = std::min(tile_rows, size - start);
-                Contribution* item = to_items + start + tile * sampler_->size();
-                for (int64_t r = 0; r < rows; ++r) {
-                    const auto at = static_cast<size_t>(start + r);
-                    to_users[at] = {step.users[at], true, result.users.data() + r * width_};
-                    *item++ = {step.items[at], true, result.items.data() + r * width_};
-                }
-                for (int64_t j = 0; j < sampler_->size(); ++j)
-                    *item++ = {result.drawn.items[static_cast<size_t>(j)], false, result.negatives.data() + j * width_};
-            }
+            for (int64_t tile; (tile = next.fetch_add(1)) < tiles;)
+                compute(step, tile, results_[static_cast<size_t>(tile)], desks[static_cast<size_t>(worker)]);
         });
-        update(state_.users, of_users_, options_.user_l2, learning_rate, threads);
-        update(state_.items, of_items_, options_.item_l2, learning_rate, threads);
+        of_users_.clear();
+        of_items_.clear();
+        for (int64_t tile = 0; tile < tiles; ++tile) contribute(step, tile, results_[static_cast<size_t>(tile)]);
+        update(users_side_, state_.users, of_users_, options_.user_l2, learning_rate, threads);
+        update(items_side_, state_.items, of_items_, options_.item_l2, learning_rate, threads);
         double slope = 0;
         for (int64_t tile = 0; tile < tiles; ++tile) {
             loss += results_[static_cast<size_t>(tile)].loss;
@@ -156,52 +149,60 @@ void Trainer::compute(const Step& step, int64_t tile, Result& to, Desk& desk) {
     const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - first);
     const int64_t columns = sampler_->size(), stride = kernels::padded(columns);
     if (desk.users.size() == 0) {
+        desk.vectors = Buffer<float>(tile_rows * width_);
         desk.users = Buffer<float>(tile_rows * width_);
-        desk.items = Buffer<float>(tile_rows * width_);
+        desk.items = Buffer<float>((tile_rows + stride) * width_);
         desk.row_corrections = Buffer<float>(tile_rows);
-        desk.negatives = Buffer<float>(stride * width_);
         desk.transposed = Buffer<float>(stride * width_);
         desk.scores = Buffer<float>(kernels::strip_rows * stride);
+        desk.of_pool = items_side_.composition();
     }
     const uint32_t number = step.first_tile + static_cast<uint32_t>(tile);
-    compose(step, first, rows, desk.users.data());
+    const int32_t *const users = step.users.data() + first, *const items = step.items.data() + first;
+    if (users_side_.composed()) desk.dropped_users = drop(step.epoch, number, 0, rows);
+    users_side_.gather(state_.users, users, desk.dropped_users.data(), items, rows, to.of_users, desk.user_places,
+                       desk.vectors.data());
+    scale(step, first, rows, desk.vectors.data(), desk.users.data());
     if (sampler_->hard() > 0) {
-        const int32_t* const users = step.users.data() + first;
         if (!desk.miner) desk.miner.emplace(options_.pool, options_.seed);
+        const Read read = [&](const int32_t* pool, int64_t n, float* vectors) {
+            items_side_.gather(state_.items, pool, nullptr, nullptr, n, desk.of_pool, desk.item_places, vectors);
+        };
         if (given_.empty())
-            desk.miner->mine(step.epoch, number, sampler_->hard(), users, desk.users.data(), rows, state_.items, width_,
-                             known_, desk.hard);
+            desk.miner->mine(step.epoch, number, sampler_->hard(), users, desk.users.data(), rows, items_side_.n_rows(),
+                             read, width_, known_, desk.hard);
         else
-            pick(step.epoch, number, sampler_->hard(), users, rows, state_.items.n_rows(), given_, options_.seed,
+            pick(step.epoch, number, sampler_->hard(), users, rows, items_side_.n_rows(), given_, options_.seed,
                  desk.hard);
     }
     sampler_->draw(step.epoch, number, step.items.data(), static_cast<int64_t>(step.items.size()), first, desk.hard,
                    to.drawn);
     hide(step, first, rows, to.drawn, desk);
     for (int64_t r = 0; r < rows; ++r) {
-        const int32_t item = step.items[static_cast<size_t>(first + r)];
-        std::copy_n(state_.items.row(item), width_, desk.items.data() + r * width_);
         const auto at = static_cast<size_t>(r);
         desk.row_corrections[r] =
-            sampler_->row_correction(item, columns - (desk.hidden_indptr[at + 1] - desk.hidden_indptr[at]));
+            sampler_->row_correction(items[r], columns - (desk.hidden_indptr[at + 1] - desk.hidden_indptr[at]));
     }
-    for (int64_t j = 0; j < columns; ++j)
-        std::copy_n(state_.items.row(to.drawn.items[static_cast<size_t>(j)]), width_,
-                    desk.negatives.data() + j * width_);
-    std::fill(desk.negatives.data() + columns * width_, desk.negatives.end(), 0.0f);
+    desk.item_rows.assign(items, items + rows);
+    desk.item_rows.insert(desk.item_rows.end(), to.drawn.items.begin(), to.drawn.items.end());
+    if (items_side_.composed()) desk.dropped_items = drop(step.epoch, number, tile_rows, rows + columns);
+    items_side_.gather(state_.items, desk.item_rows.data(), desk.dropped_items.data(), nullptr, rows + columns,
+                       to.of_items, desk.item_places, desk.items.data());
+    float* const negatives = desk.items.data() + rows * width_;
+    std::fill_n(negatives + columns * width_, (stride - columns) * width_, 0.0f);
     const kernels::Tile work{rows,
                              columns,
                              width_,
                              desk.users.data(),
                              desk.items.data(),
-                             desk.negatives.data(),
+                             negatives,
                              to.drawn.corrections.data(),
                              desk.row_corrections.data(),
                              desk.hidden_indptr.data(),
                              desk.hidden.data(),
                              to.users.data(),
                              to.items.data(),
-                             to.negatives.data(),
+                             to.items.data() + rows * width_,
                              desk.transposed.data(),
                              desk.scores.data()};
     to.loss = kernels::active().tile->tile(options_.loss)(work, options_.parameters);
@@ -209,12 +210,62 @@ void Trainer::compute(const Step& step, int64_t tile, Result& to, Desk& desk) {
     if (options_.learn_temperature)  // a score is proportional to the user's vector, so this is sum_j slope_j score_j
         for (int64_t r = 0; r < rows; ++r)
             to.scale_slope += dot(desk.users.data() + r * width_, to.users.data() + r * width_, width_);
-    decompose(step, first, rows, desk.users.data(), to.users.data());
+    scale_back(rows, desk.vectors.data(), desk.users.data(), to.users.data());
+    backward(rows, desk, to);
+}
+
+// Takes gradients back to parameters. Of a composed vector the penalty is that of the whole.
+void Trainer::backward(int64_t rows, const Desk& desk, Result& to) const {
+    const auto add_penalty = [&](float l2, const float* vectors, float* gradients) {
+        if (l2 == 0 || options_.cosine) return;
+        for (int64_t k = 0; k < rows * width_; ++k) gradients[k] += l2 * vectors[k];
+    };
+    if (to.of_users) {
+        add_penalty(options_.user_l2, desk.vectors.data(), to.users.data());
+        to.of_users->backward(desk.vectors.data(), to.users.data());
+    }
+    if (to.of_items) {
+        add_penalty(options_.item_l2, desk.items.data(), to.items.data());
+        to.of_items->backward(desk.items.data(), to.items.data());
+    }
+}
+
+// Adds what a tile has found to what rows, or parameters, are moved by.
+void Trainer::contribute(const Step& step, int64_t tile, const Result& result) {
+    const int64_t start = tile * tile_rows;
+    const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - start);
+    const auto add = [&](const std::optional<Composition>& composition, const int32_t* positives,
+                         const std::vector<int32_t>& negatives, const float* gradients, Contributions& to) {
+        if (composition) {
+            for (int64_t i = 0; i < composition->touched(); ++i)
+                to.add({composition->parameter(i), true, composition->gradient(i)});
+            return;
+        }
+        for (int64_t r = 0; r < rows; ++r, gradients += width_) to.add({positives[r], true, gradients});
+        for (const int32_t negative : negatives) {
+            to.add({negative, false, gradients});
+            gradients += width_;
+        }
+    };
+    add(result.of_users, step.users.data() + start, {}, result.users.data(), of_users_);
+    add(result.of_items, step.items.data() + start, result.drawn.items, result.items.data(), of_items_);
+}
+
+// Which of n ids the default id stands in for, those from place `first` of a tile.
+std::vector<uint8_t> Trainer::drop(uint32_t epoch, uint32_t tile, int64_t first, int64_t n) const {
+    std::vector<uint8_t> out(static_cast<size_t>(n));
+    for (int64_t i = 0; options_.id_dropout > 0 && i < n; i += 4) {
+        const auto bits = philox(
+            options_.seed, {static_cast<uint32_t>((first + i) / 4), tile, epoch, static_cast<uint32_t>(Stream::ids)});
+        for (int64_t j = i; j < std::min(i + 4, n); ++j)
+            out[static_cast<size_t>(j)] = bits[static_cast<size_t>(j - i)] < options_.id_dropout * 0x1p32;
+    }
+    return out;
 }
 
 // Finds the columns that each positive may not meet: its own item, or all positives of its user.
 void Trainer::hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const {
-    desk.present.resize((static_cast<size_t>(state_.items.n_rows()) + 63) / 64);
+    desk.present.resize((static_cast<size_t>(items_side_.n_rows()) + 63) / 64);
     for (const int32_t item : drawn.items) desk.present[static_cast<size_t>(item) / 64] |= uint64_t{1} << (item % 64);
     desk.hidden_indptr.assign(1, 0);
     desk.hidden.clear();
@@ -235,11 +286,11 @@ void Trainer::hide(const Step& step, int64_t first, int64_t rows, const Negative
 
 // Users' vectors as scores are made of them: divided by the temperature, some entries left out; if cosine, the rest
 // brought back to the unit sphere.
-void Trainer::compose(const Step& step, int64_t first, int64_t rows, float* to) const {
+void Trainer::scale(const Step& step, int64_t first, int64_t rows, const float* vectors, float* to) const {
     const auto scale = static_cast<float>(std::exp(state_.log_scale));
     const auto threshold = static_cast<uint32_t>(options_.dropout * 0x1p16);
+    std::copy_n(vectors, rows * width_, to);
     for (int64_t r = 0; r < rows; ++r, to += width_) {
-        std::copy_n(state_.users.row(step.users[static_cast<size_t>(first + r)]), width_, to);
         auto by = scale;
         if (threshold > 0) {
             const auto place = step.first_tile * static_cast<uint32_t>(tile_rows) + static_cast<uint32_t>(first + r);
@@ -258,24 +309,23 @@ void Trainer::compose(const Step& step, int64_t first, int64_t rows, float* to) 
     }
 }
 
-// Turns gradients by what compose() has made into gradients by the users' vectors.
-void Trainer::decompose(const Step& step, int64_t first, int64_t rows, const float* composed, float* gradients) const {
+// Turns gradients by what scale() has made into gradients by the users' vectors.
+void Trainer::scale_back(int64_t rows, const float* vectors, const float* scaled, float* gradients) const {
     const auto scale = static_cast<float>(std::exp(state_.log_scale));
-    for (int64_t r = 0; r < rows; ++r, composed += width_, gradients += width_) {
+    for (int64_t r = 0; r < rows; ++r, vectors += width_, scaled += width_, gradients += width_) {
         float by = scale;
         if (options_.dropout > 0) {
-            const float* const x = state_.users.row(step.users[static_cast<size_t>(first + r)]);
             float kept = 0, along = 0;
             for (int64_t k = 0; k < width_; ++k) {
-                if (composed[k] == 0)
+                if (scaled[k] == 0)
                     gradients[k] = 0;  // left out
                 else
-                    kept += x[k] * x[k];
-                along += gradients[k] * composed[k];
+                    kept += vectors[k] * vectors[k];
+                along += gradients[k] * scaled[k];
             }
             if (options_.cosine && kept > 0) {
                 by /= std::sqrt(kept);
-                for (int64_t k = 0; k < width_; ++k) gradients[k] -= along / (scale * scale) * composed[k];
+                for (int64_t k = 0; k < width_; ++k) gradients[k] -= along / (scale * scale) * scaled[k];
             } else {
                 by /= static_cast<float>(1 - options_.dropout);
             }
@@ -284,9 +334,10 @@ void Trainer::decompose(const Step& step, int64_t first, int64_t rows, const flo
     }
 }
 
-void Trainer::update(Table& table, Contributions& contributions, float l2, float learning_rate, int threads) {
+void Trainer::update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+                     int threads) {
     contributions.sort(static_cast<int32_t>(table.n_rows()));
-    const Steps how{options_.optimizer, options_.cosine, learning_rate};
+    const Steps how{options_.optimizer, side.unit_table(), learning_rate};
     parallel::chunks(threads, contributions.groups(), grain, [&](int64_t, int64_t begin, int64_t end) {
         Buffer<float> sum(width_);
         for (int64_t group = begin; group < end; ++group) {
@@ -295,7 +346,7 @@ void Trainer::update(Table& table, Contributions& contributions, float l2, float
             std::copy_n(first->gradient, width_, sum.data());
             for (const Contribution* c = first + 1; c < last; ++c)
                 for (int64_t k = 0; k < width_; ++k) sum[k] += c->gradient[k];
-            if (l2 > 0) {
+            if (l2 > 0 && !side.composed()) {
                 const auto positives = std::count_if(first, last, [](const Contribution& c) { return c.positive; });
                 const float strength = l2 * static_cast<float>(positives);
                 const float* const x = table.row(first->row);
@@ -308,10 +359,8 @@ void Trainer::update(Table& table, Contributions& contributions, float l2, float
 
 void Trainer::checkpoint(int threads) {
     if (!saved_) {
-        const auto like = [&](const Table& t) {
-            return Table(t.n_rows(), options_.factors, width_, options_.optimizer);
-        };
-        saved_.emplace(State{like(state_.users), like(state_.items), 0, 0});
+        saved_.emplace(State{users_side_.table(options_.factors, options_.optimizer),
+                             items_side_.table(options_.factors, options_.optimizer), 0, 0});
     }
     saved_->users.copy_from(state_.users, threads);
     saved_->items.copy_from(state_.items, threads);

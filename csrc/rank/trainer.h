@@ -1,7 +1,8 @@
 // Training by positives against sampled negatives: one epoch at a time. A step is a batch of positives in tiles, each
 // with negatives of its own. First every tile computes gradients, all of them with the vectors as they were before the
 // step, into memory of its own; then every row that was met takes one step along the sum of its gradients, added in the
-// order of the tiles. Nothing depends on who computes a tile or a row.
+// order of the tiles. Nothing depends on who computes a tile or a row. Where the vectors of a side are composed, all
+// that is said of rows here holds of rows of its parameters.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "rank/contributions.h"
 #include "rank/hard.h"
 #include "rank/sampler.h"
+#include "rank/side.h"
 #include "rank/table.h"
 
 namespace mcfast::rank {
@@ -34,6 +36,7 @@ struct Options {
     bool learn_temperature = false;
     float user_l2 = 0, item_l2 = 0;  // of a row, once for each of its positives
     double dropout = 0;              // probability that an entry of a user's vector is left out, for a positive
+    double id_dropout = 0;           // probability that the default id takes the place of an id, where it is composed
     double subsampling = 0;          // share of positives from which on an item's are left out at random; 0: none
     bool hide_known = false;         // keep positives of a user from being its negatives, not only the one at hand
     Sampling negatives;
@@ -46,8 +49,9 @@ struct Options {
 
 class Trainer {
 public:
-    // `given`: hard negatives of users; without any, they are looked for.
-    Trainer(const Positives& positives, const Lists& given, const Options& options);
+    // `given`: hard negatives of users; without any, they are looked for. Sides with parts are composed.
+    Trainer(const Positives& positives, const Lists& given, std::optional<Parts> of_users,
+            std::optional<Parts> of_items, const Options& options);
 
     // One pass over the positives; returns their mean loss, each before its step, or NaN where a loss or a vector is no
     // longer finite. `poll` gets the number done, on the calling thread; what it throws is rethrown, the state then
@@ -58,8 +62,11 @@ public:
     void checkpoint(int threads);
     void restore(int threads);
 
-    Table& users() { return state_.users; }
-    Table& items() { return state_.items; }
+    const Side& users() const { return users_side_; }
+    const Side& items() const { return items_side_; }
+    // Of vectors, or of parameters where these are composed.
+    Table& user_table() { return state_.users; }
+    Table& item_table() { return state_.items; }
     double temperature() const;
     int64_t width() const { return width_; }
     const Sampler& sampler() const { return *sampler_; }
@@ -70,14 +77,20 @@ private:
         double log_scale;      // of scores: minus the logarithm of the temperature
         double scale_squares;  // AdaGrad's sum for it
     };
-    // A tile's gradients and draws, and what whoever computes it works in.
+    // A tile's gradients and draws, and what whoever computes it works in. Items are those of the positives, then the
+    // negatives.
     struct Result {
-        Buffer<float> users, items, negatives;
+        Buffer<float> users, items;
+        std::optional<Composition> of_users, of_items;
         Negatives drawn;
         double loss, scale_slope;
     };
     struct Desk {
-        Buffer<float> users, items, negatives, row_corrections, transposed, scores;
+        Buffer<float> vectors, users, items, row_corrections, transposed, scores;
+        std::vector<int32_t> item_rows;
+        std::vector<uint8_t> dropped_users, dropped_items;
+        compose::Places user_places, item_places;
+        std::optional<Composition> of_pool;
         std::vector<int32_t> hidden_indptr, hidden;
         std::vector<uint64_t> present;  // a bit an item: whether it is among the negatives
         std::optional<Miner> miner;
@@ -91,12 +104,17 @@ private:
     void shuffle(uint32_t epoch);
     void compute(const Step& step, int64_t tile, Result& to, Desk& desk);
     void hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const;
-    void compose(const Step& step, int64_t first, int64_t rows, float* to) const;
-    void decompose(const Step& step, int64_t first, int64_t rows, const float* composed, float* gradients) const;
-    void update(Table& table, Contributions& contributions, float l2, float learning_rate, int threads);
+    std::vector<uint8_t> drop(uint32_t epoch, uint32_t tile, int64_t first, int64_t n) const;
+    void scale(const Step& step, int64_t first, int64_t rows, const float* vectors, float* to) const;
+    void scale_back(int64_t rows, const float* vectors, const float* scaled, float* gradients) const;
+    void backward(int64_t rows, const Desk& desk, Result& to) const;
+    void contribute(const Step& step, int64_t tile, const Result& result);
+    void update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+                int threads);
 
     Options options_;
     int64_t width_;
+    Side users_side_, items_side_;
     std::vector<int32_t> users_, items_;  // of the positives
     std::vector<int64_t> order_;          // of the positives of an epoch
     std::vector<double> keep_;            // probability that a positive of an item takes part in an epoch

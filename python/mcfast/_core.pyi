@@ -13,6 +13,7 @@ _Doubles = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
 _Rows = npt.NDArray[np.float32] | npt.NDArray[np.uint16]  # fp32, or the bits of fp16
 _Words = npt.NDArray[np.uint64]
+_Terms = tuple[_Int64s, _Int32s, _Floats, int, int, _Int64s | None, int, float]
 
 losses: dict[str, str]
 measures: tuple[str, ...]
@@ -242,6 +243,9 @@ class RankingTrainer:
         corrected: bool,
         optimizer: str,
         batch: int,
+        user_terms: _Terms | None,
+        item_terms: _Terms | None,
+        id_dropout: float,
         seed: int,
         threads: int,
     ) -> None: ...
@@ -253,6 +257,8 @@ class RankingTrainer:
     def width(self) -> int: ...
     @property
     def temperature(self) -> float: ...
+    def user_parameters(self) -> _Floats | None: ...
+    def item_parameters(self) -> _Floats | None: ...
     def negatives(self, epoch: int, tile: int, batch: _Int32s, first: int) -> tuple[_Int32s, _Floats]: ...
     def epoch(
         self, number: int, learning_rate: float, threads: int, progress: Callable[[int], object] | None

@@ -70,12 +70,18 @@ class Settings:
 
 
 class Learnt(NamedTuple):
-    """Padded factors and biases, in row order."""
+    """Padded factors and biases, in row order, and the parameters that factors are composed of, if they are."""
 
     user_rows: Float32
     item_rows: Float32
     user_biases: Float32
     item_biases: Float32
+    user_parameters: Float32 | None = None
+    item_parameters: Float32 | None = None
+
+    def rows(self) -> dict[str, Any]:
+        """Return what a model holds of each row, by its name there."""
+        return {name: getattr(self, name) for name in ("user_rows", "item_rows", "user_biases", "item_biases")}
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,9 @@ def export(trainer: _core.Trainer | _core.RankingTrainer, threads: int) -> Learn
     )
     trainer.export_users(learnt.user_rows, learnt.user_biases, threads)
     trainer.export_items(learnt.item_rows, learnt.item_biases, threads)
-    return learnt
+    if isinstance(trainer, _core.Trainer):
+        return learnt
+    return learnt._replace(user_parameters=trainer.user_parameters(), item_parameters=trainer.item_parameters())
 
 
 def _epoch(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _core, checks
 from .data.ids import Ids
+from .encoders import Encoder
 from .scale import LINKS, Scale, bounds
 from .seen import Seen
 
@@ -37,6 +38,8 @@ class Factors:
         history: Sequence[Mapping[str, Any]] = (),
         metrics: Mapping[str, float] | None = None,
         predicts_scores: bool = True,
+        user_encoder: Encoder | None = None,
+        item_encoder: Encoder | None = None,
     ) -> None:
         self.users, self.items = users, items
         self.mean, self.scale = mean, scale or Scale()
@@ -46,6 +49,7 @@ class Factors:
         self.metrics = dict(metrics or {})
         self.predicts_scores = predicts_scores
         self._factors = factors
+        self.user_encoder, self.item_encoder = user_encoder, item_encoder
         self.user_rows, self.item_rows = _frozen(user_rows), _frozen(item_rows)
         self.user_biases, self.item_biases = _frozen(user_biases), _frozen(item_biases)
 

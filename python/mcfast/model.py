@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from . import _core, checks
 from .data.ids import Ids
+from .encoding import encode_items, encode_users
 from .factors import Factors, Float32
 from .folding import Folded, fold_user
 from .ranking import Found, Mask, Neighbours, Ranker, Recommendations, answer
@@ -54,6 +56,8 @@ class Model(Factors, Recommender):
         Measures that were stored with the model.
     predicts_scores : bool
         Whether `predict` estimates scores; False where only the order means something.
+    user_encoder, item_encoder : Encoder or None
+        What vectors are made of, in a model with attributes or histories.
     """
 
     def predict(self, users: Any, items: Any, *, unknown: str = "raise", threads: int | None = None) -> Float32:
@@ -226,6 +230,59 @@ class Model(Factors, Recommender):
             raise ValueError(checks.message("items", "none", "at least one item"))
         worth = None if scores is None else checks.floats(scores, "scores", (len(rows),)).astype(np.float64)
         return fold_user(self, rows, worth)
+
+    def encode_items(self, table: Any, *, threads: int | None = None) -> Float32:
+        """Make vectors of items, new ones too, out of their attributes.
+
+        Parameters
+        ----------
+        table : path or table
+            As `item_features` of `mcfast.fit`, with the same columns. Items that the model was trained on take part
+            with what it knows of them. Values that it has not met are passed over.
+        threads : int, optional
+            By default all the process may use.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, K) float32, a row for each of the table, as `Recaller.put_item` takes them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The model has no attributes of items, or the table lacks a column or has another type there.
+        """
+        return encode_items(self, table, checks.thread_count(threads))
+
+    def encode_users(
+        self, table: Any = None, *, history: Sequence[Any] | None = None, threads: int | None = None
+    ) -> Float32:
+        """Make vectors of users, new ones too, out of their attributes and what they took.
+
+        Parameters
+        ----------
+        table : path or table, optional
+            As `user_features` of `mcfast.fit`, with the same columns. Users that the model was trained on take part
+            with their own id; the others with the one that `id_dropout` has trained.
+        history : sequence of array_like, optional
+            For each user (each row of the table) the ids of items, the latest last; [] where there are none.
+        threads : int, optional
+            By default all the process may use.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, K) float32, a row a user, as `Recaller.put_user` takes them.
+
+        Raises
+        ------
+        UnknownIdError
+            An item is unknown.
+        ValueError, TypeError
+            Neither is given, or one that the model was not fitted with; numbers of users differ; or a column is missing
+            or of another type.
+        """
+        return encode_users(self, table, history, checks.thread_count(threads))
 
     def to_arrow(self) -> tuple[pa.Table, pa.Table]:
         """Return users and items as Arrow tables with columns id, factors (a list of K float32) and bias."""

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from . import _core, files
 from .data.ids import Ids
+from .encoders import Encoder
 from .model import Model
 from .scale import Scale
 from .seen import Seen
 
-KIND = files.Kind("mcfast-model", 2)
+KIND = files.Kind("mcfast-model", 3)
 FIELDS = ("factors", "mean", "predicts_scores", "parameters", "history", "metrics")
+ENCODERS = ("user_encoder", "item_encoder")
 ARRAYS = ("user_rows", "item_rows", "user_biases", "item_biases")
 
 
@@ -25,6 +27,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {name: getattr(model, name) for name in ARRAYS}
     arrays |= {"seen_indptr": model.seen.indptr, "seen_rows": model.seen.rows}
     arrays |= {**model.users.arrays("user"), **model.items.arrays("item")}
+    made = {name: encoder for name in ENCODERS if (encoder := getattr(model, name)) is not None}
+    fields["encoders"] = {name: encoder.fields() for name, encoder in made.items()}
+    for name, encoder in made.items():
+        arrays |= encoder.arrays(name)
     fields["written_by"] = f"mcfast {_core.build_info()['version']}"
     files.write(path, KIND, fields, arrays)
 
@@ -57,6 +63,8 @@ def load(path: str | os.PathLike[str], *, verify: bool = True) -> Model:
     arrays = directory.arrays
     stored: dict[str, Any] = {name: directory.fields[name] for name in FIELDS}
     stored |= {name: arrays[name] for name in ARRAYS}
+    for name, fields in directory.fields.get("encoders", {}).items():
+        stored[name] = Encoder.from_arrays(name, fields, arrays)
     return Model(
         users=Ids.from_arrays("user", arrays),
         items=Ids.from_arrays("item", arrays),

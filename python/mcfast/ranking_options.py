@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, checks
+from .data.histories import LONGEST
 
 SOURCES = ("uniform", "popularity", "in-batch", "hard", "all")
 # Of losses with a sum of exponentials, under cosine: cosines alone would be too close together. The others must not be
@@ -17,6 +18,7 @@ SOURCES = ("uniform", "popularity", "in-batch", "hard", "all")
 COSINE_TEMPERATURE = {"softmax": 0.1, "bsl": 0.1}
 NEGATIVE_WEIGHT = {"ccl": 150.0}
 MARGIN = {"pairwise-hinge": 0.5, "ccl": 0.8}
+ID_DROPOUT = 0.1
 USES_MARGIN = ("pairwise-hinge", "ccl")
 USES_WEIGHT = ("bsl", "logistic", "ccl")
 USES_LOGQ = ("softmax", "bsl")
@@ -50,6 +52,8 @@ class Ranking:
     dropout: float
     optimizer: str
     batch_size: int
+    history: int  # the most items of one; 0: none
+    id_dropout: float
 
     def sources(self) -> list[tuple[str, int]]:
         """Share out the negatives of a tile, to the one: the sums of the shares are rounded."""
@@ -75,6 +79,7 @@ def ranking_options(
     loss: str,
     *,
     hard_given: bool,
+    described: bool,
     similarity: str,
     positive: float | None,
     temperature: float | str | None,
@@ -91,6 +96,8 @@ def ranking_options(
     dropout: float,
     optimizer: str,
     batch_size: int,
+    history: bool | int,
+    id_dropout: float | None,
 ) -> Ranking:
     """Check the arguments; see `mcfast.fit`."""
     checks.choice(similarity, "similarity", ("ip", "cosine"))
@@ -117,6 +124,13 @@ def ranking_options(
             raise ValueError(checks.message(name, "hard negatives", "negatives to have a share of 'hard'"))
     if exposed == "hard" and hard_given:
         raise ValueError(checks.message("exposed", "'hard'", "no hard_negatives beside it"))
+    if isinstance(history, bool | np.bool_):
+        longest = LONGEST if history else 0
+    else:
+        longest = checks.integer(history, "history", 1, 1 << 20)
+    composed = described or longest > 0
+    if id_dropout is not None and not composed:
+        raise ValueError(checks.message("id_dropout", id_dropout, "none without attributes or history"))
     return Ranking(
         similarity=similarity,
         positive=None if positive is None else checks.real(positive, "positive"),
@@ -139,6 +153,10 @@ def ranking_options(
         dropout=checks.real(dropout, "dropout", 0, 0.99),
         optimizer=checks.choice(optimizer, "optimizer", ("adagrad", "adam")),
         batch_size=checks.integer(batch_size, "batch_size", 1, 1 << 20),
+        history=longest,
+        id_dropout=(ID_DROPOUT if composed else 0.0)
+        if id_dropout is None
+        else checks.real(id_dropout, "id_dropout", 0, 1),
     )
 
 

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, checks
+from .data.histories import Histories
 from .data.triples import Triples
-from .epochs import Outcome, Settings, export, run
+from .encoders import Described, Encoder
+from .epochs import Learnt, Outcome, Settings, export, run
 from .measures import Protocol, measure
 from .model import Model
 from .ranking_options import WHY_NOT_EXPOSED, Ranking
@@ -23,6 +25,7 @@ CUT = 20  # of the ranking by which the best epoch is found
 Flags = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
 Pairs = tuple[Int32, Int32]
+Sides = tuple[Described | None, Described | None]  # of users and of items; None where vectors are not composed
 
 
 def positives(data: Triples, name: str, ranking: Ranking) -> Flags:
@@ -66,17 +69,24 @@ def train_ranking(
     *,
     ranking: Ranking,
     hard: Pairs | None,
+    sides: Sides,
 ) -> tuple[Outcome, _core.RankingTrainer]:
     """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for.
 
-    `hard` are pairs of rows to take hard negatives from; None looks for them.
+    `hard` are pairs of rows to take hard negatives from; None looks for them. `sides` have the attributes.
     """
     positive = positives(data, "scores", ranking)
     if ranking.exposed == "hard" and hard is None:
         hard = data.users[~positive], data.items[~positive]
+    users, items = np.ascontiguousarray(data.users[positive]), np.ascontiguousarray(data.items[positive])
+    histories = None
+    if ranking.history:
+        times = None if data.times is None else data.times[positive]
+        histories = Histories.of(users, items, times, data.n_users, ranking.history)
+    of_users, of_items = sides
     trainer = _core.RankingTrainer(
-        np.ascontiguousarray(data.users[positive]),
-        np.ascontiguousarray(data.items[positive]),
+        users,
+        items,
         data.n_users,
         data.n_items,
         factors=settings.factors,
@@ -98,6 +108,9 @@ def train_ranking(
         corrected=ranking.logq == "corrected",
         optimizer=ranking.optimizer,
         batch=ranking.batch_size,
+        user_terms=None if of_users is None else of_users.terms(_met(users, data.n_users), histories, data.n_items),
+        item_terms=None if of_items is None else of_items.terms(_met(items, data.n_items), None, 0),
+        id_dropout=ranking.id_dropout,
         seed=settings.seed,
         threads=settings.threads,
     )
@@ -120,11 +133,37 @@ def _ndcg(trainer: _core.RankingTrainer, train: Triples, seen: Seen, held_out: T
         users=train.user_ids,
         items=train.item_ids,
         factors=settings.factors,
-        **export(trainer, settings.threads)._asdict(),
+        **export(trainer, settings.threads).rows(),
         seen=seen,
     )
     protocol = Protocol([CUT], threads=settings.threads, progress=False)
     return float(np.mean(measure(model, held_out.users, held_out.items, protocol).by_user[f"ndcg@{CUT}"]))
+
+
+def sides_of(user_features: Any, item_features: Any, data: Triples, ranking: Ranking) -> Sides:
+    """Read the tables of attributes; with a history, users are composed without one too."""
+    with_users, with_items = user_features is not None or ranking.history > 0, item_features is not None
+    return (
+        Described.of(user_features, data.user_ids, "user_features") if with_users else None,
+        Described.of(item_features, data.item_ids, "item_features") if with_items else None,
+    )
+
+
+def encoders(sides: Sides, learnt: Learnt, ranking: Ranking, n_items: int) -> dict[str, Any]:
+    """Return how the vectors of a model are made, by their names there."""
+    unit = ranking.similarity == "cosine"
+    out: dict[str, Any] = {}
+    for name, side, learnt_parameters, histories in (
+        ("user_encoder", sides[0], learnt.user_parameters, n_items if ranking.history else 0),
+        ("item_encoder", sides[1], learnt.item_parameters, 0),
+    ):
+        if side is not None and learnt_parameters is not None:
+            out[name] = Encoder.trained(side.features, learnt_parameters, histories, unit)
+    return out
+
+
+def _met(rows: Int32, n: int) -> Flags:
+    return np.bincount(rows, minlength=n) > 0
 
 
 def parameters(ranking: Ranking, trainer: _core.RankingTrainer) -> dict[str, Any]:

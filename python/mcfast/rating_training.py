@@ -87,7 +87,7 @@ def train_ratings(
             return trainer.loss(part.users, part.items, scores, settings.threads) / len(part)
         if clip is None:
             return math.sqrt(trainer.squared_error(part.users, part.items, scores, settings.threads) / len(part))
-        users, items, user_biases, item_biases = export(trainer, settings.threads)
+        users, items, user_biases, item_biases = export(trainer, settings.threads)[:4]
         offsets = trainer.mean + user_biases.astype(np.float64)
         sums = _core.predict_pairs(users, items, offsets, item_biases, part.users, part.items, settings.threads)
         return float(np.sqrt(np.mean((np.clip(sums, *clip).astype(np.float64) - scores) ** 2)))

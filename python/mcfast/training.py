@@ -15,7 +15,16 @@ from .epochs import Epoch, Outcome, Settings
 from .model import Model
 from .partition import over, seen_pairs, split
 from .ranking_options import Ranking, is_ranking, ranking_options, refuse
-from .ranking_training import hard_rows, parameters, positives, tell_of_exposed, train_ranking
+from .ranking_training import (
+    Sides,
+    encoders,
+    hard_rows,
+    parameters,
+    positives,
+    sides_of,
+    tell_of_exposed,
+    train_ranking,
+)
 from .rating_training import check_scores, clip_bounds, train_ratings
 from .scale import LINK_OF, Scale
 
@@ -67,6 +76,10 @@ def fit(
     dropout: float = 0.0,
     optimizer: str = "adagrad",
     batch_size: int = 4096,
+    user_features: Any = None,
+    item_features: Any = None,
+    history: bool | int = False,
+    id_dropout: float | None = None,
 ) -> Model:
     r"""Learn factors of users and items from observed scores.
 
@@ -195,6 +208,17 @@ def fit(
         With one mean square a row; adam moves rows only when they are met.
     batch_size : int, default 4096
         Positives of a step.
+    user_features, item_features : path or table, optional
+        Attributes: CSV, Parquet or Arrow, a pandas, Polars or Arrow table, or a dict of columns, with a column of ids,
+        ``id`` or the first. Strings, integers, bools and lists of them are categories, floats and dates are numbers.
+        A vector then is that of the id, plus the mean of those of its values, plus each number times one; new ids get
+        theirs by `Model.encode_users` and `Model.encode_items`.
+    history : bool or int, default False
+        Add to the vector of a user those of the items that it took, which are learnt for this alone, divided by the
+        root of their number. The latest 100, or as many as said. A positive is left out of its own history.
+    id_dropout : float, optional
+        With attributes or `history`, the share of ids in whose place a common vector is trained, which serves ids
+        without data; by default 0.1.
 
     Returns
     -------
@@ -258,11 +282,14 @@ def fit(
         raise ValueError(checks.message("factors", str(settings.factors), f"{init.factors}, as in init"))
 
     options = {name: given[name] for name in RANKING}
-    hard_pairs = options.pop("hard_negatives")
+    hard_pairs, tables = options.pop("hard_negatives"), (options.pop("user_features"), options.pop("item_features"))
+    described = any(table is not None for table in tables)
     ranking = None
     if is_ranking(loss, negatives):
         refuse({name: given[name] for name in RATING}, DEFAULTS, f"ranking loss {loss!r}")
-        ranking = ranking_options(loss, hard_given=hard_pairs is not None, **options)
+        ranking = ranking_options(loss, hard_given=hard_pairs is not None, described=described, **options)
+        if init is not None and (described or ranking.history):
+            raise ValueError(checks.message("init", "a model", "none with user_features, item_features or history"))
     else:
         refuse({name: given[name] for name in RANKING}, DEFAULTS, f"loss {loss!r}")
 
@@ -274,14 +301,16 @@ def fit(
     if init is not None:
         data = over(init.users, init.items, data)
     train, held_out, data = split(data, validation, check, seed=settings.seed, threads=settings.threads)
+    sides: Sides = (None, None)
     learn: Learn = partial(train_ratings, clip=scale.clip)
     if ranking is not None:
         tell_of_exposed(data, ranking)
-        learn = partial(train_ranking, ranking=ranking, hard=hard_rows(hard_pairs, data))
+        sides = sides_of(*tables, data, ranking)
+        learn = partial(train_ranking, ranking=ranking, hard=hard_rows(hard_pairs, data), sides=sides)
     outcome, trainer = learn(train, held_out, settings, settings.epochs, init)
-    history, metrics = outcome.history, {}
+    records, metrics = outcome.history, {}
     if held_out is not None:
-        validated = [epoch.validation for epoch in history if epoch.validation is not None]
+        validated = [epoch.validation for epoch in records if epoch.validation is not None]
         if ranking is not None:
             metrics["validation_ndcg@20"] = max(validated)
         else:
@@ -295,7 +324,8 @@ def fit(
         users=data.user_ids,
         items=data.item_ids,
         factors=settings.factors,
-        **outcome.learnt._asdict(),
+        **outcome.learnt.rows(),
+        **({} if ranking is None else encoders(sides, outcome.learnt, ranking, data.n_items)),
         mean=mean,
         scale=scale,
         seen=seen_pairs(data, init, positive=seen == "positive", threads=settings.threads),
@@ -312,7 +342,7 @@ def fit(
             "epochs_run": len(outcome.history),
             "interrupted": outcome.interrupted,
         },
-        history=[asdict(epoch) for epoch in history],
+        history=[asdict(epoch) for epoch in records],
         metrics=metrics,
         predicts_scores=ranking is None and _core.losses[loss] != "signs",
     )

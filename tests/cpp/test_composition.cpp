@@ -41,6 +41,7 @@ TEST(Composition, OneObjectServesTileAfterTileOnEverySet) {
             const UseSet use(set);
             const Buffer<float> table = matrix(n_parameters, width, [&] { return uniform(random); });
             Composition<float> composition(problem.terms(), width, false);
+            compose::Places places;
             for (const int64_t n : {7, 1, 20}) {
                 std::vector<int32_t> rows;
                 std::vector<uint8_t> dropped;
@@ -49,7 +50,7 @@ TEST(Composition, OneObjectServesTileAfterTileOnEverySet) {
                     dropped.push_back(static_cast<uint8_t>(integer(random, 0, 1)));
                 }
                 Buffer<float> block(n * width), d_block = matrix(n, width, [&] { return uniform(random); });
-                composition.lay(rows.data(), dropped.data(), n);
+                composition.lay(rows.data(), dropped.data(), nullptr, n, places);
                 composition.compose(table.data(), block.data());
                 std::vector<double> sums(static_cast<size_t>(n * width)), gradients(n_parameters * 192u);
                 std::vector<bool> met(n_parameters);
@@ -88,7 +89,8 @@ TEST(Composition, GradientsOfUnitRowsAreAcrossThem) {
     Composition<double> composition(problem.terms(), 16, true);
     const int32_t row = 5;
     Buffer<double> block(16), d_block(16);
-    composition.lay(&row, nullptr, 1);
+    compose::Places places;
+    composition.lay(&row, nullptr, nullptr, 1, places);
     composition.compose(table.data(), block.data());
     for (int64_t k = 0; k < 16; ++k) d_block[k] = static_cast<double>(uniform(random));
     composition.backward(block.data(), d_block.data());

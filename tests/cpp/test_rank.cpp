@@ -47,11 +47,11 @@ TEST(Contributions, AreInTheOrderOfRowsThenOfPlaces) {
         rank::Contributions contributions;
         const int64_t n = 4000;
         std::vector<float> places(n);
-        rank::Contribution* const entries = contributions.resize(n);
+        contributions.clear();
         std::map<int32_t, std::vector<const float*>> expected;
         for (int64_t i = 0; i < n; ++i) {
             const auto row = static_cast<int32_t>(test::integer(random, 0, n_rows - 1));
-            entries[i] = {row, true, places.data() + i};
+            contributions.add({row, true, places.data() + i});
             expected[row].push_back(places.data() + i);
         }
         contributions.sort(n_rows);
@@ -117,10 +117,10 @@ TEST(RankingTrainer, DoesNotDependOnThreads) {
         options.pool = 40;
         options.batch = 1100;
         options.threads = threads;
-        rank::Trainer trainer({users.data(), items.data(), 3000, n_users, n_items}, {}, options);
+        rank::Trainer trainer({users.data(), items.data(), 3000, n_users, n_items}, {}, {}, {}, options);
         for (uint32_t epoch = 1; epoch <= 2; ++epoch) trainer.epoch(epoch, 0.1f, threads, [](int64_t) {});
-        std::vector<float> rows(trainer.users().row(0), trainer.users().row(n_users));
-        rows.insert(rows.end(), trainer.items().row(0), trainer.items().row(n_items));
+        std::vector<float> rows(trainer.user_table().row(0), trainer.user_table().row(n_users));
+        rows.insert(rows.end(), trainer.item_table().row(0), trainer.item_table().row(n_items));
         if (first.empty()) first = rows;
         ASSERT_EQ(std::memcmp(rows.data(), first.data(), rows.size() * sizeof(float)), 0) << threads;
     }

@@ -51,6 +51,8 @@ OPTIONS: common.Described = {
     "dropout": (float, "share of a user's vector that is left out of a step"),
     "optimizer": (str, "under a ranking loss: adagrad or adam"),
     "batch_size": (int, "positives of a step"),
+    "history": (bool, "make users of the items that they took too"),
+    "id_dropout": (float, "with attributes or histories: share of ids that a common one stands in for"),
     "patience": (int, "with --validation: stop after so many epochs without a new best"),
     "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
     "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),
@@ -74,6 +76,7 @@ EXAMPLES = """
   mcfast fit log.parquet --out model/ --user uid --item iid --event action
   mcfast fit exposures.csv --out model/ --actions is_click=click is_like=like --points click=1 like=3
   mcfast fit log.parquet --out model/ --user uid --item iid --event action --loss softmax --similarity cosine
+  mcfast fit clicks.csv --out model/ --loss softmax --item-features items.parquet --history
   mcfast fit today.csv --out model/ --init model/ --epochs 3
 
 Ctrl-C writes the model of the last whole epoch, if there is one, and exits with 130.
@@ -90,6 +93,8 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--validation", metavar="X|FILE", help="a fraction to hold out, or a file: finds the best epoch"
     )
+    parser.add_argument("--user-features", metavar="FILE", help="attributes of users: a table with a column of ids")
+    parser.add_argument("--item-features", metavar="FILE", help="attributes of items")
     parser.add_argument("--init", metavar="DIR", help="a model to start from")
     common.add_options(parser, fit, OPTIONS)
     add_clip(parser)
@@ -101,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     files.check_place(Path(arguments.out), KIND)  # before the work, not after
     options = settings(arguments)
     options["init"] = arguments.init and load(arguments.init)
+    options |= {name: getattr(arguments, name) for name in ("user_features", "item_features")}
     options["validation"] = arguments.validation and validation(arguments)
     start = time.perf_counter()
     triples = common.read(arguments, arguments.source)

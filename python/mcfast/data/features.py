@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import choice, message
+from . import columns, tables
 from .attributes import ID, read_attributes
 from .ids import Ids, encode
 
@@ -55,6 +56,12 @@ class Terms(NamedTuple):
         How many rows of parameters there are.
     default_id : int
         The parameter that stands in for an id.
+    histories : numpy.ndarray, optional
+        (n,) int64, where in the terms of a row those of its history begin, its last ones.
+    first_item : int
+        The parameter of item row 0 in histories.
+    power : float
+        Coefficients of a history of m items are m to the power of minus this.
     """
 
     indptr: Int64
@@ -62,6 +69,9 @@ class Terms(NamedTuple):
     coefficients: Float32
     n_parameters: int
     default_id: int
+    histories: Int64 | None = None
+    first_item: int = 0
+    power: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -142,15 +152,15 @@ class Features:
             There is no such table or column, ids are repeated, or a column is of a type that is neither.
         """
         table = _read(source, ids, name)
-        columns = [column for column in table.column_names if column != ID]
+        names = [column for column in table.column_names if column != ID]
         for column, kind in (kinds or {}).items():
             choice(kind, f"kinds of {name}", ("values", "numbers", "ignore"))
-            if column not in columns:
-                there = ", ".join(map(repr, columns)) or "none"
+            if column not in names:
+                there = ", ".join(map(repr, names)) or "none"
                 raise ValueError(message(f"kinds of {name}", repr(column), f"an attribute: {there}"))
         values: list[Values] = []
         numbers: list[Numbers] = []
-        for column in columns:
+        for column in names:
             kind = (kinds or {}).get(column) or _kind(table[column].type)
             if kind == "values":
                 known = encode(_flat(table[column], f"{column!r} of {name}")[1])[1]
@@ -214,10 +224,10 @@ class Features:
             owners.append(own)
             values.append(found[found >= 0] + first)
             first += len(column.known)
-        columns = np.repeat(np.arange(len(self.values)), [len(own) for own in owners])
+        places = np.repeat(np.arange(len(self.values)), [len(own) for own in owners])
         owner = np.concatenate([*owners, np.empty(0, np.int64)])
         order = np.argsort(owner, kind="stable")
-        owner, columns = owner[order], columns[order]
+        owner, places = owner[order], places[order]
         filled = (counts > 0).sum(axis=1)
         numbers = np.zeros((n, self.n_numbers))
         for place, number in enumerate(self.numbers):
@@ -227,11 +237,11 @@ class Features:
         return Encoded(
             np.concatenate([[0], np.cumsum(counts.sum(axis=1))]).astype(np.int64),
             np.concatenate([*values, np.empty(0, np.int32)]).astype(np.int32)[order],
-            (1 / (filled[owner] * counts[owner, columns])).astype(np.float32),
+            (1 / (filled[owner] * counts[owner, places])).astype(np.float32),
             np.clip(numbers, -FARTHEST, FARTHEST).astype(np.float32),
         )
 
-    def terms(self, encoded: Encoded, n_ids: int, *, new: bool = False) -> Terms:
+    def terms(self, encoded: Encoded, n_ids: int, ids: Int32 | None = None) -> Terms:
         """Return rows as sums of parameters.
 
         Parameters
@@ -240,8 +250,8 @@ class Features:
             The attributes of the rows.
         n_ids : int
             How many ids have parameters.
-        new : bool, default False
-            Whether the rows are of other ids, which the default id serves; otherwise row r is of id r.
+        ids : numpy.ndarray, optional
+            (n,) int32, which id a row is of; `n_ids` is the default id. By default row r is of id r.
 
         Returns
         -------
@@ -249,13 +259,13 @@ class Features:
         """
         n = len(encoded.numbers)
         rows = np.arange(n)
-        ids = np.full(n, n_ids) if new else rows
+        own = rows if ids is None else ids
         owners = np.repeat(rows, np.diff(encoded.indptr))
         with_number, number = np.nonzero(encoded.numbers)
         owner = np.concatenate([rows, owners, with_number])
         order = np.argsort(owner, kind="stable")
         first = n_ids + 1
-        parameters = np.concatenate([ids, first + encoded.values, first + self.n_values + number])
+        parameters = np.concatenate([own, first + encoded.values, first + self.n_values + number])
         shares = np.concatenate([np.ones(n), encoded.shares, encoded.numbers[with_number, number]])
         return Terms(
             np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n))]).astype(np.int64),
@@ -289,12 +299,28 @@ class Features:
         return cls(values, [Numbers(*number) for number in fields["numbers"]])
 
 
-def _read(source: Any, ids: Ids, name: str) -> pa.Table:
-    if isinstance(source, Mapping):
-        import pyarrow as pa
+def ids_of(source: Any, name: str) -> Ids:
+    """Return the ids of a table of attributes, in its order."""
+    source = _table(source, name)
+    there = tables.names(source)
+    if not there:
+        raise ValueError(message(name, "a table without columns", f"a column {ID!r}"))
+    key = ID if ID in there else there[0]
+    return Ids(columns.plain(tables.read(source, {"items": key}, numbers=())["items"]))
 
-        source = pa.table(dict(source))
-    return read_attributes(source, ids, name)
+
+def _read(source: Any, ids: Ids, name: str) -> pa.Table:
+    return read_attributes(_table(source, name), ids, name)
+
+
+def _table(source: Any, name: str) -> Any:
+    if tables.is_table(source):
+        return source
+    if not isinstance(source, Mapping):
+        raise TypeError(message(name, type(source).__name__, "a path, a table, or a dict of columns"))
+    import pyarrow as pa
+
+    return pa.table(dict(source))
 
 
 def _kind(of: pa.DataType) -> str:
