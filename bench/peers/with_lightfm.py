@@ -17,7 +17,8 @@ CONTENDERS = {
 GRIDS = {
     "LightFM WARP": {
         "no_components": [64],
-        "learning_rate": [0.03, 0.05],
+        "learning_rate": [0.05],
+        "max_sampled": [10, 100],
         "epochs": [20, 40],
     }
 }
