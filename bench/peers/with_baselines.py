@@ -18,7 +18,7 @@ GRIDS = {
         "shrinkage": [10.0, 30.0],
         "weighting": ["idf"],
     },
-    "EASE": {"baseline": ["ease"], "regularization": [100.0, 200.0, 600.0]},
+    "EASE": {"baseline": ["ease"], "regularization": [200.0, 600.0]},
 }
 
 

@@ -24,7 +24,7 @@ GRIDS = {
     "implicit BPR": {
         "bpr": [True],
         "factors": [64],
-        "learning_rate": [0.02, 0.05, 0.1],
+        "learning_rate": [0.05, 0.1],
         "regularization": [0.001],
         "iterations": [100, 200],
     },

@@ -19,7 +19,7 @@ GRIDS = {
         "no_components": [64],
         "learning_rate": [0.05],
         "max_sampled": [10, 100],
-        "epochs": [20, 30],
+        "epochs": [20],
     }
 }
 
