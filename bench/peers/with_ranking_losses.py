@@ -21,13 +21,6 @@ COMMON = {
 GRIDS = {
     "mcfast softmax": {"loss": ["softmax"], **COMMON, "temperature": [0.08, 0.1]},
     "mcfast bsl": {"loss": ["bsl"], **COMMON, "temperature": [0.08], "negative_weight": [1.0, 1.22]},
-    "mcfast wide bsl": {
-        "loss": ["bsl"],
-        **COMMON,
-        "factors": [256],
-        "temperature": [0.08],
-        "negative_weight": [1.22],
-    },
 }
 
 
