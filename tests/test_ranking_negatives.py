@@ -151,6 +151,24 @@ def test_scores_become_logarithms_of_probabilities(planted, logq, corrected, neg
     assert np.sqrt(np.mean(centred(expected) ** 2)) > 0.5
 
 
+def test_draws_of_a_mixture_follow_what_their_correction_assumes():
+    users, items = popular_pairs()
+    trainer = trainer_of(users, items, 60, 60, negatives=[("uniform", 100), ("popularity", 200)])
+    popular = np.arange(60) ** 0.75
+    probability = (1 / 60 + 2 * popular / popular.sum()) / 3
+    assert chi_square(np.bincount(draws(trainer), minlength=60), probability) < 4
+
+
+@pytest.mark.parametrize("cosine", [False, True], ids=["ip", "cosine"])
+def test_all_items_as_negatives_give_the_loss_of_the_full_softmax(cosine):
+    users, items = some_pairs()
+    trainer = trainer_of(users, items, cosine=cosine, temperature=0.4)
+    user_rows, item_rows = exported(trainer)
+    scores = user_rows.astype(np.float64) @ item_rows.T / 0.4
+    expected = np.log(np.exp(scores).sum(axis=1))[users] - scores[users, items]
+    assert trainer.epoch(1, 0.1, 1, None) == pytest.approx(expected.mean(), rel=1e-5)
+
+
 def test_all_items_make_the_full_softmax(planted):
     users, items, logs = planted
     trainer = trainer_of(users, items, 12, 20, factors=16)

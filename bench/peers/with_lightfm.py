@@ -17,8 +17,9 @@ CONTENDERS = {
 GRIDS = {
     "LightFM WARP": {
         "no_components": [64],
-        "learning_rate": [0.03, 0.05],
-        "epochs": [20, 40],
+        "learning_rate": [0.05],
+        "max_sampled": [10, 100],
+        "epochs": [20],
     }
 }
 

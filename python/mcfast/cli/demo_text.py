@@ -11,10 +11,13 @@ from . import common, serving
 K = 20
 MEASURES = {"rmse": "test RMSE", "mae": "MAE", f"recall@{K}": f"Recall@{K}", f"ndcg@{K}": f"NDCG@{K}"}
 
+SQUARED, SOFTMAX = "squared loss", "softmax, cosine"
+NEIGHBOURHOOD, POPULARITY = "item neighbours", "popularity"
+
 WHY = """\
-Popularity ranks better here, although it knows nothing of taste: squared loss learns to predict the ratings that exist,
-not which movies a user will choose. Missing ratings are not missing at random; a ranking loss over sampled items is the
-cure."""
+Popularity ranks better than squared loss here, although it knows nothing of taste: squared loss learns to predict the
+ratings that exist, not which movies a user will choose. Missing ratings are not missing at random. The cure is a
+ranking loss, which sets what users chose against what they might have been shown: softmax over sampled items."""
 
 FEW = """\
 So few items are soon scanned; where what a user has seen is left out, this index scans them, too. A graph pays where
@@ -33,7 +36,7 @@ def text(result: Mapping[str, Any]) -> str:
             [[name, *(_number(found.get(m)) for m in MEASURES)] for name, found in measures.items()],
         ),
     ]
-    if measures["popularity"][f"recall@{K}"] > measures["mcfast"][f"recall@{K}"]:
+    if measures[POPULARITY][f"recall@{K}"] > measures[SQUARED][f"recall@{K}"]:
         parts.append(WHY)
     for user in result["users"]:
         parts.append(
