@@ -8,10 +8,18 @@
 #include <utility>
 
 #ifdef __linux__
+#include <malloc.h>
 #include <sys/mman.h>
 #endif
 
 namespace mcfast {
+
+// Gives back what was freed in small pieces, which malloc keeps for each thread.
+inline void trim() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 // A fixed array of plain values, not initialised: whoever writes first, in parallel, places the pages.
 template <class T>

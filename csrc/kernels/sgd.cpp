@@ -22,11 +22,12 @@ namespace {
 
 constexpr int64_t max_width = 1024, any_width = 0;
 constexpr int64_t prefetch_steps = 3;  // ahead
+constexpr int64_t line = 16;           // floats in a line of the cache
 
 inline vf* row_of(float* first, int64_t row, int64_t width) { return reinterpret_cast<vf*>(first + row * width); }
 
 inline void prefetch(const float* row, int64_t width) {
-    for (int64_t k = 0; k < width; k += 16) __builtin_prefetch(row + k, 1);
+    for (int64_t k = 0; k < width; k += line) __builtin_prefetch(row + k, 1);
 }
 
 // <a[l], b[l]> for every lane.
@@ -38,10 +39,12 @@ inline f4 dots(vf* const* a, vf* const* b, int64_t n) {
     return sums(sum[0], sum[1], sum[2], sum[3]);
 }
 
-inline void update(vf* p, vf* q, const Move& move, int lane, int64_t n) {
+// Fetches a row that is soon needed meanwhile: the lines of four at once are more than a processor can wait for.
+inline void update(vf* p, vf* q, const float* soon, const Move& move, int lane, int64_t n) {
     const vf keep_p = broadcast(move.keep[lane]), add_q = broadcast(move.add[lane]);
     const vf keep_q = broadcast(move.keep[lanes + lane]), add_p = broadcast(move.add[lanes + lane]);
     for (int64_t k = 0; k < n; ++k) {
+        if (k * W % line == 0) __builtin_prefetch(soon + k * W, 1);
         const vf old_p = p[k], old_q = q[k];
         p[k] = keep_p * old_p + add_q * old_q;
         q[k] = keep_q * old_q + add_p * old_p;
@@ -56,8 +59,8 @@ inline vf shrink(vf x, vf t, vf least) {
 }
 
 // The same with a proximal step for L1 and the bound at zero.
-inline void update(vf* p, vf* q, const Move& move, int lane, int64_t n, const Step& step) {
-    update(p, q, move, lane, n);
+inline void update(vf* p, vf* q, const float* soon, const Move& move, int lane, int64_t n, const Step& step) {
+    update(p, q, soon, move, lane, n);
     const vf shrink_p = broadcast(move.step[lane] * step.user_l1);
     const vf shrink_q = broadcast(move.step[lanes + lane] * step.item_l1);
     const vf least = broadcast(step.nonnegative ? 0 : -__builtin_inff());
@@ -88,12 +91,13 @@ double block(const Block& b, const Step& step) {
                       f8{} + 1.0f / static_cast<float>(step.factors), f8{} + step.bias_l2};
     alignas(64) float nobody[max_width] = {};  // whom an idle lane meets
     RowState nobodys_state{1, 1, 0, 0};
+    const float* soon[lanes] = {nobody, nobody, nobody, nobody};  // items of a step ahead
     const auto finish = [&](const Work& work) {
         for (int l = 0; l < lanes; ++l)
             if constexpr (Plain)
-                update(work.p[l], work.q[l], work.move, l, n);
+                update(work.p[l], work.q[l], soon[l], work.move, l, n);
             else
-                update(work.p[l], work.q[l], work.move, l, n, step);
+                update(work.p[l], work.q[l], soon[l], work.move, l, n, step);
     };
     Work work[2];
     for (int l = 0; l < lanes; ++l) work[1].p[l] = work[1].q[l] = reinterpret_cast<vf*>(nobody);
@@ -109,7 +113,7 @@ double block(const Block& b, const Step& step) {
             RowState *user_states[lanes], *item_states[lanes];
             for (int l = 0; l < lanes; ++l) {
                 prefetch(b.user_factors + ahead.users[l] * width, width);
-                prefetch(b.item_factors + ahead.items[l] * width, width);
+                soon[l] = b.item_factors + ahead.items[l] * width;
                 now.p[l] = row_of(b.user_factors, samples.users[l], width);
                 now.q[l] = row_of(b.item_factors, samples.items[l], width);
                 user_states[l] = b.user_states + samples.users[l];

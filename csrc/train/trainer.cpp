@@ -140,6 +140,11 @@ Trainer::Trainer(const Triples& t, const Options& options)
     }
 }
 
+Trainer::~Trainer() {
+    grid_.reset();
+    trim();
+}
+
 // Biases start as shrunken means: of the items first, then of what is left for the users.
 void Trainer::initialise_biases(int threads) {
     const Grid& grid = *grid_;

@@ -34,6 +34,7 @@ struct Rows {
 class Trainer {
 public:
     Trainer(const Triples& triples, const Options& options);
+    ~Trainer();
 
     // One pass over all triples; returns the mean loss before each step, in the units of the scores, or NaN where a
     // loss or a factor is no longer finite. `poll` gets the number of triples done, on the calling thread; what it
