@@ -4,9 +4,10 @@
     python bench/kuairand.py DIR --only softmax EASE     # some, by parts of their names
     python bench/kuairand.py DIR --cold                  # on a fifth of the items, held out whole, ranked alone
 
-Settings are those with the largest NDCG@50 on the last fifth of the training events; then a model is fitted to all of
+Settings are those with the largest NDCG@50 on the last fifth of the training events, or with --cold on another fifth of
+the items, held out as well; then a model is fitted to all of
 them, and measured once on the test events. Columns that are known only after an exposure are no features, and the
-history before the training events takes no part.
+history before the training events takes part in the last rung alone.
 """
 
 from __future__ import annotations
@@ -42,16 +43,49 @@ def clicked(train: mcfast.Triples) -> mcfast.Triples:
     return train.select(train.scores > 0)
 
 
-def attributes(data: KuaiRand) -> Any:
-    """Return tags and authors."""
-    return data.items.select(["id", "author_id", "tags"])
+COLUMNS = {
+    "tags and author": ["id", "author_id", "tags"],
+    "all": None,
+    "no author or music": [
+        "id",
+        "video_type",
+        "upload_type",
+        "music_type",
+        "tags",
+        "video_duration",
+        "server_width",
+        "server_height",
+        "upload_day",
+    ],
+}  # of items; authors and pieces of music have few items each
+
+
+def attributes(data: KuaiRand, columns: str) -> Any:
+    """Return attributes of items."""
+    names = COLUMNS[columns]
+    return data.items if names is None else data.items.select(names)
+
+
+def with_history(train: mcfast.Triples, data: KuaiRand) -> mcfast.Triples:
+    """Return the history before as well, but for items that the training data does not have: they may be held out."""
+    known = np.zeros(data.train.n_items, np.bool_)
+    known[data.history.item_ids.rows(train.item_ids.take(np.unique(train.items)))] = True
+    return data.history.select(known[data.history.items]).concatenate(train)
+
+
+def softmax(train: mcfast.Triples, **settings: Any) -> mcfast.Model:
+    """Fit what was clicked against random items."""
+    options = {"learning_rate": 0.05, "factors": 32, "progress": False, **settings}
+    return mcfast.fit(train, loss="softmax", exposed="ignore", **options)
 
 
 RUNGS = [
     Rung("most exposed", lambda train, _: mcfast.popularity(train), {}),
     Rung("most clicked", lambda train, _: mcfast.popularity(clicked(train)), {}),
     Rung(
-        "popularity of tag and author", lambda train, data: mcfast.popularity(train, item_features=attributes(data)), {}
+        "popularity of tag and author",
+        lambda train, data: mcfast.popularity(train, item_features=attributes(data, "tags and author")),
+        {},
     ),
     Rung(
         "item-kNN",
@@ -75,10 +109,39 @@ RUNGS = [
     ),
     Rung(
         "softmax and cosine",
-        lambda train, _, **settings: mcfast.fit(
-            train, loss="softmax", similarity="cosine", exposed="ignore", **settings
+        lambda train, _, **settings: softmax(train, similarity="cosine", **settings),
+        {"temperature": (0.1, 0.2, 0.4), "epochs": (10, 30)},
+    ),
+    Rung(
+        "softmax and inner product",
+        lambda train, _, **settings: softmax(train, **settings),
+        {"learning_rate": (0.05, 0.1), "epochs": (10, 30)},
+    ),
+    Rung(
+        "the same with attributes",
+        lambda train, data, columns, **settings: softmax(
+            train, user_features=data.users, item_features=attributes(data, columns), **settings
         ),
-        {"temperature": (0.1, 0.2), "logq": (0.0, 1.0), "learning_rate": (0.1, 0.2), "epochs": (10, 40)},
+        {"columns": COLUMNS, "id_dropout": (0.5, 0.9), "epochs": (5, 10)},
+    ),
+    Rung(
+        "the same with attributes and history",
+        lambda train, data, columns, **settings: softmax(
+            train, user_features=data.users, item_features=attributes(data, columns), history=True, **settings
+        ),
+        {"columns": COLUMNS, "id_dropout": (0.5, 0.9), "epochs": (5, 10)},
+    ),
+    Rung(
+        "the same, and trained on the history before 2022-04-25 too",
+        lambda train, data, **settings: softmax(
+            with_history(train, data),
+            user_features=data.users,
+            item_features=attributes(data, "tags and author"),
+            history=True,
+            id_dropout=0.5,
+            **settings,
+        ),
+        {"epochs": (3, 6)},
     ),
 ]
 
@@ -107,7 +170,9 @@ def row(rung: Rung, data: KuaiRand, train: mcfast.Triples, test: mcfast.Triples,
     """Choose settings, fit, measure, print."""
     begin = time.perf_counter()
     candidates = list(grid(rung.grid))
-    settings = max(candidates, key=lambda s: validation(rung, data, train, s)) if len(candidates) > 1 else candidates[0]
+    settings = candidates[0]
+    if len(candidates) > 1:
+        settings = max(candidates, key=lambda s: validation(rung, data, train, s, cold is not None))
     searched = time.perf_counter()
     model = rung.make(train, data, **settings)
     seconds = time.perf_counter() - searched
@@ -118,10 +183,11 @@ def row(rung: Rung, data: KuaiRand, train: mcfast.Triples, test: mcfast.Triples,
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def validation(rung: Rung, data: KuaiRand, train: mcfast.Triples, settings: Settings) -> float:
-    """Return NDCG on the last fifth of the training events, of a model that has not met them."""
-    earlier, later = train.split_temporal(0.2)
-    return mcfast.evaluate(rung.make(earlier, data, **settings), later, K)[f"ndcg@{K}"]
+def validation(rung: Rung, data: KuaiRand, train: mcfast.Triples, settings: Settings, cold: bool) -> float:
+    """Return NDCG on the last fifth of the training events, or on a fifth of the items, of a model without them."""
+    first, held_out = train.split_cold_items(0.2, seed=1) if cold else train.split_temporal(0.2)
+    candidates = held_out.item_ids.take(np.unique(held_out.items)) if cold else None
+    return mcfast.evaluate(rung.make(first, data, **settings), held_out, K, candidates=candidates)[f"ndcg@{K}"]
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> Iterator[Settings]:
