@@ -258,6 +258,6 @@ def test_what_a_newer_mcfast_wrote_online_is_refused(served, live):
             use(served)
     assert current(served) == 3
     put(live, "state", b"format", b"1")
-    put(live, "vectors", key_of(0), struct.pack("<qI", 3, 24) + b"\2" + RECORD[1:])
+    put(live, "vectors", key_of(0), struct.pack("<qI", 3, 24) + b"\3" + RECORD[1:])
     with mcfast.open(served) as recaller, pytest.raises(mcfast.NewerFormatError, match="pip install -U mcfast"):
         recall_0(recaller)
