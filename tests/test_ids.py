@@ -275,6 +275,30 @@ def test_first_of_pair_and_items_of_users_match_plain_loops(pairs, threads):
     assert [rows[a:b].tolist() for a, b in pairwise(indptr)] == expected
 
 
+@pytest.mark.parametrize("n_items", [300, 5_000_000, 2**31 - 1])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_items_of_users_in_many_buckets(n_items, threads):
+    """More triples than fit one bucket; rows of items of one, two and three digits of the sort."""
+    rng = np.random.default_rng(2)
+    users = np.minimum(rng.geometric(1e-3, 300_000), 4000).astype(np.int32)
+    items = rng.integers(0, n_items, len(users)).astype(np.int32)
+    items[::7] = items[:10].max()  # pairs that are repeated
+    indptr, rows = _core.items_of_users(users, items, 4002, threads)
+    pairs = np.unique(users.astype(np.int64) << 32 | items)
+    np.testing.assert_array_equal(rows, pairs & 2**32 - 1)
+    np.testing.assert_array_equal(np.diff(indptr), np.bincount(pairs >> 32, minlength=4002))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_first_of_pair_in_many_buckets(threads):
+    rng = np.random.default_rng(3)
+    users, items = rng.integers(0, 4000, 300_000).astype(np.int32), rng.integers(0, 500, 300_000).astype(np.int32)
+    _, where, which = np.unique(users * 500 + items, return_index=True, return_inverse=True)
+    n_repeated, first = _core.first_of_pair(users, items, 4000, 500, threads)
+    assert n_repeated == len(users) - len(where)
+    np.testing.assert_array_equal(first, where[which])
+
+
 def test_first_of_pair_over_many_users():
     rng = np.random.default_rng(1)
     users, items = rng.integers(0, 5000, 20_000).astype(np.int32), rng.integers(0, 3, 20_000).astype(np.int32)

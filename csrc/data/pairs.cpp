@@ -107,6 +107,22 @@ auto one_an_item(int32_t n_items) {
     return [n_items] { return std::vector<T>(static_cast<size_t>(n_items), -1); };
 }
 
+// Sorts entries by values up to `last`, digit by digit, those of equal value in the order in which they come; `other`
+// is room for them.
+void sort_by_value(std::vector<Entry<int32_t>>& entries, std::vector<Entry<int32_t>>& other, int32_t last) {
+    const auto n = static_cast<int64_t>(entries.size());
+    other.resize(entries.size());
+    for (int shift = 0; shift < 32 && last >> shift > 0; shift += digit_bits) {
+        const auto digit = [&](int64_t i) {
+            return entries[static_cast<size_t>(i)].value >> shift & ((1 << digit_bits) - 1);
+        };
+        std::vector<int64_t> at = places(0, n, 1 << digit_bits, 0, digit);
+        for (int64_t i = 0; i < n; ++i)
+            other[static_cast<size_t>(at[static_cast<size_t>(digit(i))]++)] = entries[static_cast<size_t>(i)];
+        entries.swap(other);
+    }
+}
+
 int64_t count_repeated(const int32_t* users, const int32_t* items, int64_t n, int32_t n_users, int32_t n_items,
                        int threads) {
     const Buckets<int32_t> buckets(users, n, n_users, threads, [items](int64_t i) { return items[i]; });
@@ -161,23 +177,14 @@ Csr items_of_users(const int32_t* users, const int32_t* items, int64_t n, int32_
     int32_t last_item = 0;
     for (int64_t i = 0; i < n; ++i) last_item = std::max(last_item, items[i]);
 
-    // Sorts a bucket by item, digit by digit, then by user. What is kept of a user is written where its triples begin.
+    // Sorts a bucket by item, then by user. What is kept of a user is written where its triples begin.
     std::vector<int64_t> from(static_cast<size_t>(n_users));
     buckets.for_each(threads, n_users, [&] {
         return [&, sorted = std::vector<Entry<int32_t>>(), other = std::vector<Entry<int32_t>>()](
                    int32_t first, int64_t n_here, int64_t begin, int64_t end) mutable {
             const int64_t count = end - begin;
             sorted.assign(buckets.entries.begin() + begin, buckets.entries.begin() + end);
-            other.resize(static_cast<size_t>(count));
-            for (int shift = 0; last_item >> shift > 0; shift += digit_bits) {
-                const auto digit = [&](int64_t i) {
-                    return sorted[static_cast<size_t>(i)].value >> shift & ((1 << digit_bits) - 1);
-                };
-                std::vector<int64_t> at = places(0, count, 1 << digit_bits, 0, digit);
-                for (int64_t i = 0; i < count; ++i)
-                    other[static_cast<size_t>(at[static_cast<size_t>(digit(i))]++)] = sorted[static_cast<size_t>(i)];
-                sorted.swap(other);
-            }
+            sort_by_value(sorted, other, last_item);
             std::vector<int64_t> at =
                 places(0, count, n_here, begin, [&](int64_t i) { return sorted[static_cast<size_t>(i)].user - first; });
             std::copy(at.begin(), at.end() - 1, from.begin() + first);

@@ -60,5 +60,11 @@ TEST(Pairs, ItemsOfUsers) {
     }
 }
 
+TEST(Pairs, ItemsOfUsersWithTheLargestRows) {
+    const std::vector<int32_t> users{0, 0, 0, 0}, items{2147483646, 5, 1 << 22, 5};
+    const data::Csr csr = data::items_of_users(users.data(), items.data(), 4, 1, 1);
+    EXPECT_EQ(csr.rows, (std::vector<int32_t>{5, 1 << 22, 2147483646}));
+}
+
 }  // namespace
 }  // namespace mcfast::test
