@@ -174,7 +174,7 @@ def test_what_a_model_cannot_encode():
         plain.encode_items(attributes([1]))
     with pytest.raises(ValueError, match="table, history: got neither"):
         plain.encode_users()
-    with pytest.raises(ValueError, match="history: got something, expected none"):
+    with pytest.raises(ValueError, match="history: got items, expected none"):
         plain.encode_users(history=[[1]])
     with pytest.raises(ValueError, match="init: got a model, expected none with"):
         fitted(init=plain, history=True)

@@ -144,7 +144,7 @@ def test_a_file_keeps_what_is_learnt(data):
             "kinds of features: got 'y', expected an attribute",
         ),
         ({"id": ["a"], "x": ["y"]}, {"kinds": {"x": "text"}}, "kinds of features: got 'text', expected one of"),
-        ({"id": ["a", "a"], "x": ["y", "z"]}, {}, "a again in row 1"),
+        ({"id": ["a", "a"], "x": ["y", "z"]}, {}, "ids of features: got a again in row 1"),
         ({"id": [1], "x": ["y"]}, {}, "ids of features: got integers, expected strings"),
     ],
 )

@@ -36,8 +36,8 @@ def encode_users(model: Model, table: Any, history: Sequence[Any] | None, thread
     if table is None and history is None:
         raise ValueError(checks.message("table, history", "neither", "what users are made of"))
     if encoder is None:
-        wanted = "none: the model was fitted without user_features and history"
-        raise ValueError(checks.message("table" if history is None else "history", "something", wanted))
+        name, got = ("table", "attributes") if history is None else ("history", "items")
+        raise ValueError(checks.message(name, got, "none: the model was fitted without user_features and history"))
     histories = None
     if history is not None:
         if not encoder.n_items:

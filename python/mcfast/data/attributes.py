@@ -44,17 +44,22 @@ def read_attributes(source: Any, known: Ids, name: str) -> pa.Table:
     """
     import pyarrow as pa
 
-    there = tables.names(source)
-    if not there:
-        raise ValueError(message(name, "a table without columns", f"a column {ID!r}"))
-    key = ID if ID in there else there[0]
-    others = [column for column in there if column != key]
+    key = id_column(source, name)
+    others = [column for column in tables.names(source) if column != key]
     # The role "items" lets ids come as they are written, and a table of one dtype hold them.
     read = tables.read(source, {"items": key, **{f"attribute {i}": c for i, c in enumerate(others)}}, numbers=())
     arrays = [columns.plain(column) for column in read.values()]
-    rows = known.rows(Ids(arrays[0]).values, f"ids of {name}", "skip")
+    rows = known.rows(Ids(arrays[0], f"ids of {name}").values, f"ids of {name}", "skip")
     table = pa.table([_arrow(array) for array in arrays], [ID, *map(str, others)])
     return table.filter(pa.array(rows >= 0))
+
+
+def id_column(source: Any, name: str) -> str:
+    """Return the name of the column of ids: ``id``, or the first one where none is called so."""
+    there: list[str] = tables.names(source)
+    if not there:
+        raise ValueError(message(name, "a table without columns", f"a column {ID!r}"))
+    return ID if ID in there else there[0]
 
 
 def of_ids(table: pa.Table, known: Ids) -> pa.Table:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..checks import choice, message
 from . import columns, tables
-from .attributes import ID, read_attributes
+from .attributes import ID, id_column, read_attributes
 from .ids import Ids, encode
 
 if TYPE_CHECKING:
@@ -302,11 +302,8 @@ class Features:
 def ids_of(source: Any, name: str) -> Ids:
     """Return the ids of a table of attributes, in its order."""
     source = _table(source, name)
-    there = tables.names(source)
-    if not there:
-        raise ValueError(message(name, "a table without columns", f"a column {ID!r}"))
-    key = ID if ID in there else there[0]
-    return Ids(columns.plain(tables.read(source, {"items": key}, numbers=())["items"]))
+    wanted = {"items": id_column(source, name)}
+    return Ids(columns.plain(tables.read(source, wanted, numbers=())["items"]), f"ids of {name}")
 
 
 def _read(source: Any, ids: Ids, name: str) -> pa.Table:

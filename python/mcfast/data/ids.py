@@ -32,6 +32,8 @@ class Ids:
     values : array_like
         Distinct integers (any integer dtype, kept as int64; negative ones allowed) or distinct strings: a list, a NumPy
         array, a pandas or Polars Series, an Arrow array.
+    name : str
+        What messages call them.
 
     Raises
     ------
@@ -44,11 +46,11 @@ class Ids:
     values: AnyArray
     """Of shape (n,), read-only: int64, or objects of type str."""
 
-    def __init__(self, values: Any) -> None:
-        rows, ids = encode(values, "ids")
+    def __init__(self, values: Any, name: str = "ids") -> None:
+        rows, ids = encode(values, name)
         if len(ids) != len(rows):
             again = np.flatnonzero(rows != np.arange(len(rows)))[0]
-            raise ValueError(message("ids", f"{ids.values[rows[again]]} again in row {again}", "distinct ids"))
+            raise ValueError(message(name, f"{ids.values[rows[again]]} again in row {again}", "distinct ids"))
         self.values = ids.values
 
     @classmethod
