@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pymilvus
 import pytest
 import yaml
 
@@ -184,6 +185,23 @@ def test_a_second_process_is_refused(tmp_path):
     served = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (served.returncode, served.stderr) == (0, "")
     assert recall.load(tmp_path / "index").size == 50
+
+
+def test_a_connection_that_is_closed_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """A server may close one that was idle, which later clients of the process share."""
+    connect, attempts = pymilvus.MilvusClient, []
+
+    def closed_at_first(**options):
+        attempts.append(options["uri"])
+        if len(attempts) == 1:
+            raise pymilvus.MilvusException(message="Received a GOAWAY")
+        return connect(**options)
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", closed_at_first)
+    vectors = np.random.default_rng(0).standard_normal((30, 4))
+    index = recall.build("milvus", vectors, uri=tmp_path / "items.db", index_type="FLAT")
+    assert index.search(vectors[7:8], 30)[0].shape == (1, 30)
+    assert len(attempts) == 2
 
 
 def test_several_workers_are_refused(tmp_path):

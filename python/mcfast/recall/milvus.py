@@ -11,9 +11,11 @@ import logging
 import os
 import secrets
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,8 +156,17 @@ class Place(NamedTuple):
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they log what they raise
         settle()
+        connect = partial(pymilvus.MilvusClient, uri=self.uri, token=os.environ.get(TOKEN, ""), timeout=self.timeout)
         with _lock, self.asked():
-            client = pymilvus.MilvusClient(uri=self.uri, token=os.environ.get(TOKEN, ""), timeout=self.timeout)
+            start = time.monotonic()
+            try:
+                client = connect()
+            except pymilvus.MilvusException:
+                # A client shares the connection of an earlier one, which a server may close while it is idle: pymilvus
+                # repeats calls that meet this, but not the first one.
+                if time.monotonic() - start > self.timeout / 2:
+                    raise
+                client = connect()
             _users[self.uri] += 1
         return client
 
