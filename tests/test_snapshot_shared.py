@@ -17,6 +17,7 @@ import pytest
 import mcfast
 from mcfast.snapshot import version
 from mcfast.snapshot.recaller import Recaller
+from mcfast.snapshot.root import Root, _names
 from mcfast.snapshot.version import Version
 from served import N_ITEMS, check, check_files, current, forked, open_files, publish, status_of, telling
 
@@ -180,6 +181,21 @@ def test_a_child_does_not_inherit_the_lock(root, monkeypatch):
     for child in children:
         os.kill(child, signal.SIGKILL)
         status_of(child)
+
+
+def test_a_folder_that_others_make_meanwhile_is_one(root, monkeypatch):
+    names = "mcfast.snapshot.root._names"
+    look = _names
+
+    def late(folder):
+        monkeypatch.setattr(names, look)
+        publish(3, root)
+        return look(folder)
+
+    root.mkdir()
+    monkeypatch.setattr(names, late)
+    Root(root).create()
+    assert current(root) == 1
 
 
 def test_threads_publish_one_after_the_other(root, monkeypatch):

@@ -47,7 +47,9 @@ class Root:
         """Make the folder where it is missing, or see that what stands there is one."""
         if self.path.exists() and not self.path.is_dir():
             raise FormatError(f"{self.path}: a file stands there, not a folder")
-        if self.path.is_dir() and not self._versions.is_dir() and (strangers := _names(self.path) - {LIVE}):
+        # Looked at in this order: another process may be making the folder meanwhile, `versions` before what follows.
+        strangers = _names(self.path) - {LIVE} if self.path.is_dir() else set()
+        if strangers and not self._versions.is_dir():
             raise FormatError(
                 f"{self.path}: not a served folder, and not empty ({min(strangers)!r}): choose another folder"
             )
