@@ -1,9 +1,13 @@
 #include "limits.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <random>
+#include <utility>
+#include <vector>
 
 #include "kernels/sets.h"
 #include "limits_table.h"
@@ -59,7 +63,26 @@ const Limits& limits(const kernels::Set& set) {
     constexpr int64_t rounds = 10000;
     const double flops = best_rate([&] { return of.multiply_add(rounds); }) * rounds * of.flops_a_round;
     return measured[set.name] = {flops, load_rate(of, 16 << 10, 1000), load_rate(of, 256 << 10, 100),
-                                 load_rate(of, 64 << 20, 1)};
+                                 load_rate(of, 8 << 20, 4), load_rate(of, 64 << 20, 1)};
+}
+
+double latency(int64_t bytes) {
+    struct alignas(64) Line {
+        int64_t next;
+    };
+    const int64_t n = bytes / static_cast<int64_t>(sizeof(Line));
+    std::vector<Line> lines(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) lines[i].next = i;
+    std::mt19937_64 random(1);
+    for (int64_t i = n - 1; i > 0; --i)  // one cycle through all lines (Sattolo, Information Processing Letters 1986)
+        std::swap(lines[i].next, lines[random() % static_cast<uint64_t>(i)].next);
+    const int64_t loads = std::max<int64_t>(n, 1 << 16);
+    return 1 / (best_rate([&] {
+                    int64_t at = 0;
+                    for (int64_t i = 0; i < loads; ++i) at = lines[at].next;
+                    return at;
+                }) *
+                static_cast<double>(loads));
 }
 
 void require(bool proved, const char* what) {

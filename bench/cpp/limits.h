@@ -13,10 +13,13 @@ namespace mcfast::bench {
 // Of one thread, a second; measured once a process.
 struct Limits {
     double flops;
-    double l1_bytes, l2_bytes, far_bytes;  // loaded from 16 KiB, 256 KiB and 64 MiB
+    double l1_bytes, l2_bytes, l3_bytes, far_bytes;  // loaded from 16 KiB, 256 KiB, 8 MiB and 64 MiB
 };
 
 const Limits& limits(const kernels::Set& set);
+
+// Seconds until one load, in no order over so many bytes, has come: nothing else is under way meanwhile.
+double latency(int64_t bytes);
 
 // Ends the program unless `proved`: a wrong answer is not timed.
 void require(bool proved, const char* what);
