@@ -145,7 +145,9 @@ def under_load(
     host: str, port: int, process: int | None, requests: list[bytes], rates: list[float], seconds: float
 ) -> None:
     """Print what comes of requests at several rates."""
-    print("   rate answered      p50      p99    p99.9      max  ms from when it was due; microseconds of the processor")
+    print(
+        "   rate answered      p50      p99    p99.9      max  ms from when it was due; microseconds of the processor"
+    )
     for rate in rates:
         before = 0.0 if process is None else processor_seconds(process)
         taken = load(host, port, requests, rate, seconds)
