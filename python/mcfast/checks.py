@@ -42,8 +42,6 @@ def shown(value: object) -> str:
 
 def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     """Return `value` as an int between `low` and `high`, both included, or raise."""
-    if type(value) is int and value >= low and (high is None or value <= high):  # as a rule, and then at once
-        return value
     expected = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(message(name, shown(value), expected))

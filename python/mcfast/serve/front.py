@@ -85,11 +85,13 @@ class Front:
         """Count a request as under way; raises Refused where there are too many."""
         if self._in_flight >= self._settings.max_in_flight:
             raise Refused(429, f"{self._in_flight} requests are under way; try again", ((b"retry-after", b"1"),))
-        self._count(1)
+        self._in_flight += 1
+        self.service.metrics.set("in_flight", self._in_flight)
 
     def leave(self) -> None:
         """Count a request that was let in as answered."""
-        self._count(-1)
+        self._in_flight -= 1
+        self.service.metrics.set("in_flight", self._in_flight)
 
     async def _guarded(self, scope: Message, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -146,10 +148,6 @@ class Front:
         except asyncio.TimeoutError:
             raise Refused(408, f"the body did not come within {self._settings.body_seconds:g} seconds") from None
 
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        self.service.metrics.set("in_flight", self._in_flight)
-
 
 async def _read(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
@@ -179,22 +177,23 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def laid_out(reply: Reply) -> bytes:
     """Return an answer as bytes, but for its status."""
-    head = b"".join(b"%b: %b\r\n" % header for header in _headers(reply))
-    return b"%b\r\n%b" % (head, reply.body)
-
-
-def _headers(reply: Reply) -> Headers:
-    length = str(len(reply.body)).encode()
-    return (
-        (b"content-type", reply.media_type),
-        (_LENGTH, length),
-        (b"cache-control", b"no-store"),
-        *reply.headers,
+    more = b"".join([b"%b: %b\r\n" % header for header in reply.headers])
+    return b"content-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
+        reply.media_type,
+        len(reply.body),
+        more,
+        reply.body,
     )
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
+    headers: Headers = (
+        (b"content-type", reply.media_type),
+        (_LENGTH, str(len(reply.body)).encode()),
+        (b"cache-control", b"no-store"),
+        *reply.headers,
+    )
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,7 @@ from .values import Interactions
 from .version import Version
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """How many items are wanted, and which may come; the arguments of `Recaller.recall`, checked."""
 
     k: int
@@ -167,7 +165,7 @@ class Queries:
 
 def best_source(version: Version) -> str:
     """Return what an answer out of the index of a version is called."""
-    return EXACT if version.index.is_exact else INDEX
+    return EXACT if version.is_exact else INDEX
 
 
 def _with(seen: Seen, more: Mapping[int, Int64]) -> Seen:

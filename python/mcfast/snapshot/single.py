@@ -42,4 +42,4 @@ def recall(catalogue: Catalogue, published: Value | None, online: OnlineUser | N
         rows = rows[rows >= 0]
         sums = sums[: len(rows)]
     scores = version.scale.scores(sums + np.array([version.mean + value.bias]))
-    return Recalled(version.items.values[rows], scores, source, version.number)
+    return Recalled(version.items.values.take(rows), scores, source, version.number)
