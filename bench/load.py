@@ -74,7 +74,7 @@ def load(
         connection = _Connection(host, port)
         connections[connection.socket.fileno()] = connection
         poll.register(connection.socket, select.EPOLLIN)
-    idle = list(connections.values())
+    idle = collections.deque(connections.values())
     numbers: dict[_Connection, int] = {}
     taken = Taken()
     sent = 0
@@ -89,7 +89,7 @@ def load(
         if idle and sent < len(due) and start + due[sent] <= now:
             taken.late = max(taken.late, now - max(last, start + due[sent]))
             while idle and sent < len(due) and start + due[sent] <= now:
-                connection = idle.pop()
+                connection = idle.popleft()  # in turn: a service closes connections that rest for long
                 numbers[connection] = sent
                 connection.send(requests[sent % len(requests)], start + due[sent])
                 sent += 1
