@@ -6,7 +6,8 @@ Open loop, see `load.py`: a service that stalls is charged for all who would hav
 checked against the recaller before something is timed. The service runs on the first core, the load on the second,
 where there are two. Beside it, the same load on uvicorn with an application that does nothing.
 
-`--url` puts load on a service that runs already; its users are 0 to `--users` - 1.
+`--publishes N` publishes versions meanwhile, see `publishes.py`. `--url` puts load on a service that runs already; its
+users are 0 to `--users` - 1.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 import mcfast
+import publishes
 from load import load
 from serving import model_of
 
@@ -111,11 +113,19 @@ def serving(root: Path, log: Path, core: int, *options: str) -> Iterator[tuple[i
     with log.open("wb") as file, _running(command, core, stderr=file) as process:
         for _ in range(600):
             lines = [json.loads(line) for line in log.read_text().splitlines()]
-            if any(line["event"] == "version" for line in lines):
-                yield process.pid, next(line["port"] for line in lines if line["event"] == "listening")
-                return
+            port = next((line["port"] for line in lines if line["event"] == "listening"), 0)
+            if any(line["event"] == "version" for line in lines) and _listens(port):
+                break
             time.sleep(0.1)
-        raise RuntimeError(log.read_text())
+        else:
+            raise RuntimeError(log.read_text())
+        yield process.pid, port
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -170,6 +180,8 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[1000, 2000, 3000], help="requests a second")
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--root", type=Path, help="a served folder that exists; otherwise one is made")
+    parser.add_argument("--publishes", type=int, default=0, help="versions to publish under load, of one rate")
+    parser.add_argument("--every", type=float, default=6, help="seconds from one to the next")
     parser.add_argument("--url", help="a service that runs already, with --root, to be checked against")
     given = parser.parse_args()
     first, *others = sorted(os.sched_getaffinity(0))
@@ -184,6 +196,8 @@ def main() -> None:
         (current,) = [version for version in mcfast.versions(root) if version.current]
         reached = current.index.get("recall", "exact")
         print(f"{current.users:,} users, {current.items:,} items, k={given.k}, {current.index['backend']}: {reached}")
+        users = np.random.default_rng(1).integers(0, min(given.users, current.users), 20_000)
+        judge = publishes.judge_of(root, users[:1000], given.k) if given.publishes else None
         process, host = None, "127.0.0.1"
         if given.url is None:
             service = serving(root, Path(folder) / "log", first, "--max-in-flight", "256")
@@ -191,8 +205,10 @@ def main() -> None:
         else:
             host, port = urlsplit(given.url).hostname or "", urlsplit(given.url).port or 80
         os.sched_setaffinity(0, others[:1] or {first})
-        users = np.random.default_rng(1).integers(0, min(given.users, current.users), 20_000)
         requests = asked(users, given.k, host)
+        if judge is not None and process is not None:
+            publishes.run(root, process, port, requests[:1000], judge, given)
+            return
         length = check(f"http://{host}:{port}", root, users[:20].tolist(), given.k)
         closed_loop(host, port, requests[:2000])
         p50, p99, busy = in_process(root, users[:5000].tolist(), given.k)
