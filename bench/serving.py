@@ -23,10 +23,14 @@ import mcfast
 from problems import vectors
 
 
+def pairs_of(generator: np.random.Generator, users: int, items: int, seen: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(np.arange(users), seen), generator.integers(0, items, users * seen)
+
+
 def model_of(users: int, items: int, factors: int, seen: int) -> mcfast.Model:
     generator = np.random.default_rng(0)
     item_factors, user_factors = vectors(items, factors, users)
-    pairs = np.repeat(np.arange(users), seen), generator.integers(0, items, users * seen)
+    pairs = pairs_of(generator, users, items, seen)
     return mcfast.Model.from_factors(
         user_factors,
         item_factors,

@@ -59,7 +59,7 @@ def test_many_users_vectors_and_lists(client, root):
 
 
 def test_the_short_way_and_that_of_fastapi_answer_the_same(client):
-    routes = make(client.app._service)
+    routes = make(client.app.service)
     for method, path, body in [
         ("GET", "/v1/recall/100?k=5", None),
         ("GET", "/v1/recall/100?k=5&exclude_seen=false", None),

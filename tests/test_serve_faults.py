@@ -175,13 +175,13 @@ def shared(tmp_path_factory):
 def test_what_fails_in_following_versions_is_tried_again(root, tmp_path, monkeypatch):
     with service(root, tmp_path) as client:
         failing = iter([RuntimeError("at once"), RuntimeError("again")])
-        refresh = client.app._service.refresh
+        refresh = client.app.service.refresh
 
         def sometimes():
             if error := next(failing, None):
                 raise error
             refresh()
 
-        monkeypatch.setattr(client.app._service, "refresh", sometimes)
+        monkeypatch.setattr(client.app.service, "refresh", sometimes)
         mcfast.publish(made(7), root)
         wait_for(lambda: client.ask("GET", "/readyz")[2]["version"] == 2)

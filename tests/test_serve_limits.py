@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -188,6 +190,17 @@ def test_the_recall_of_an_approximate_index_is_measured_on_live_users(root, tmp_
         found, exact = recaller.recall(100, 50), recaller.recall(100, 50, exact=True)
         expected = np.mean(found.scores >= exact.scores[-1])
         assert metric(client, "mcfast_measured_recall") == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_done_aside_gives_way_to_requests(client):
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def of_the_loop():
+        return priority()
+
+    own = asyncio.run_coroutine_threadsafe(of_the_loop(), client._loop).result(10)
+    assert client.app.service._aside.submit(priority).result(10) == min(own + 10, 19)
 
 
 def test_openapi_has_examples_that_are_answered(client):

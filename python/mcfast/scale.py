@@ -35,7 +35,7 @@ class Scale:
 
     def scores(self, sums: npt.NDArray[np.floating[Any]]) -> Float32:
         """Return the scores; minus infinity, which stands where there is no item, stays."""
-        if self == Scale():
+        if self.link == "identity" and self.clip is None:
             return sums.astype(np.float32, copy=False)
         values = np.asarray(sums, np.float64)
         with np.errstate(over="ignore"):

@@ -34,11 +34,12 @@ class Filter:
     @property
     def arrays(self) -> tuple[Int64 | None, Int32 | None, Words | None]:
         """The arguments exclude_indptr, exclude_rows and allow of the core."""
-        return self.indptr, self.rows, self._allow_words
+        return self.indptr, self.rows, None if self.allow is None else self._allow_words
 
     @cached_property
-    def _allow_words(self) -> Words | None:
-        return None if self.allow is None else packed(self.allow)
+    def _allow_words(self) -> Words:
+        assert self.allow is not None
+        return packed(self.allow)
 
     def left(self, n_queries: int, n_items: int) -> Int64:
         """Return how many items each query may get."""

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,8 +36,8 @@ class Front:
     """The service as an ASGI application, around the one that has the routes."""
 
     def __init__(self, app: App, service: Service) -> None:
+        self.service = service
         self._app = app
-        self._service = service
         self._settings = service.settings
         self._token = None if self._settings.token is None else f"Bearer {self._settings.token}".encode()
         self._in_flight = 0
@@ -63,30 +63,46 @@ class Front:
             if status == 499:
                 await _send(sending, reply)
         finally:
-            seconds = time.perf_counter() - start
-            self._service.metrics.request(_label(scope["method"], scope["path"]), status, seconds)
-            if self._settings.access_log or status >= 500:
-                logs.event(
-                    "request",
-                    logging.ERROR if status >= 500 else logging.INFO,
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    milliseconds=round(1e3 * seconds, 3),
-                )
+            self.note(scope["method"], scope["path"], status, time.perf_counter() - start)
+
+    def note(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, and log it if that is wanted."""
+        self.service.metrics.request(_label(method, path), status, seconds)
+        if self._settings.access_log or status >= 500:
+            level = logging.ERROR if status >= 500 else logging.INFO
+            milliseconds = round(1e3 * seconds, 3)
+            logs.event("request", level, method=method, path=path, status=status, milliseconds=milliseconds)
+
+    def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raise Refused where a token is asked for and the headers do not have it."""
+        if self._token is None:
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not hmac.compare_digest(given, self._token):
+            raise Refused(401, "a token is asked for: Authorization: Bearer TOKEN", ((b"www-authenticate", b"Bearer"),))
+
+    def enter(self) -> None:
+        """Count a request as under way; raises Refused where there are too many."""
+        if self._in_flight >= self._settings.max_in_flight:
+            raise Refused(429, f"{self._in_flight} requests are under way; try again", ((b"retry-after", b"1"),))
+        self._in_flight += 1
+        self.service.metrics.set("in_flight", self._in_flight)
+
+    def leave(self) -> None:
+        """Count a request that was let in as answered."""
+        self._in_flight -= 1
+        self.service.metrics.set("in_flight", self._in_flight)
 
     async def _guarded(self, scope: Message, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         api = path.startswith(API)
-        if self._token is not None and (api or path == "/metrics"):
-            self._authorize(scope)
+        if api or path == "/metrics":
+            self.authorize(scope["headers"])
         if not api:
             await self._app(scope, receive, send)
             return
         body = await self._body(scope, receive)
-        if self._in_flight >= self._settings.max_in_flight:
-            raise Refused(429, f"{self._in_flight} requests are under way; try again", ((b"retry-after", b"1"),))
-        self._count(1)
+        self.enter()
         try:
             await asyncio.sleep(0)  # all requests that have come are counted before one is worked on
             if (reply := await self._short(scope, body)) is not None:
@@ -94,7 +110,7 @@ class Front:
             else:
                 await self._app(scope, _replay(body, receive), send)
         finally:
-            self._count(-1)
+            self.leave()
 
     async def _short(self, scope: Message, body: bytes) -> Reply | None:
         """Answer a fast route; None if it is another one."""
@@ -102,22 +118,17 @@ class Front:
         if method == "GET" and path.startswith(_USER) and len(path) > len(_USER):
             k, exclude_seen = _query(scope["query_string"])
             user = path[len(_USER) :]
-            return await self._answered(lambda: self._service.recall_user(user, k, exclude_seen), quick=True)
+            return await self._answered(lambda: self.service.recall_user(user, k, exclude_seen), quick=True)
         if method == "POST" and path == RECALL:
             asked = Recall.model_validate_json(body)
-            return await self._answered(lambda: self._service.recall(asked), quick=_quick(asked))
+            return await self._answered(lambda: self.service.recall(asked), quick=_quick(asked))
         return None
 
     async def _answered(self, ask: Callable[[], Answer], *, quick: bool) -> Reply:
         """Ask here, or in a thread where it takes long or waits for a server."""
-        if quick and self._service.local:
+        if quick and self.service.local:
             return Reply(200, dump(ask()))
         return Reply(200, await asyncio.to_thread(lambda: dump(ask())))
-
-    def _authorize(self, scope: Message) -> None:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if not hmac.compare_digest(given, self._token or b""):
-            raise Refused(401, "a token is asked for: Authorization: Bearer TOKEN", ((b"www-authenticate", b"Bearer"),))
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         """Read the body, within the limits of its size and of time."""
@@ -136,10 +147,6 @@ class Front:
             return await asyncio.wait_for(_read(receive, limit), self._settings.body_seconds)
         except asyncio.TimeoutError:
             raise Refused(408, f"the body did not come within {self._settings.body_seconds:g} seconds") from None
-
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        self._service.metrics.set("in_flight", self._in_flight)
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -166,6 +173,17 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return replayed
+
+
+def laid_out(reply: Reply) -> bytes:
+    """Return an answer as bytes, but for its status."""
+    more = b"".join([b"%b: %b\r\n" % header for header in reply.headers])
+    return b"content-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
+        reply.media_type,
+        len(reply.body),
+        more,
+        reply.body,
+    )
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -34,6 +34,11 @@ _COLUMNS: dict[tuple[str, ...], int] = {
     )
 }
 _WIDTH = len(_COLUMNS)
+_OF_REQUEST = {  # the columns of the status and of the first bound
+    (route, status): (_COLUMNS["requests", route, str(status)], _COLUMNS["seconds", route, str(BOUNDS[0])])
+    for route in ROUTES
+    for status in STATUSES
+}
 _STALE = 10.0  # seconds after which a row belongs to nobody who lives
 
 
@@ -63,8 +68,8 @@ class Metrics:
         """Count a request that was answered."""
         own = self._own
         status = status if status in STATUSES else 500 if status > 499 else 400 if status > 399 else 200
-        own[_COLUMNS["requests", route, str(status)]] += 1
-        first = _COLUMNS["seconds", route, str(BOUNDS[0])]
+        column, first = _OF_REQUEST[route, status]
+        own[column] += 1
         own[first + bisect_left(BOUNDS, seconds)] += 1
         own[first + len(BOUNDS) + 1] += seconds
 

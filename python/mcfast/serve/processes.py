@@ -60,6 +60,8 @@ def work(settings: Settings, listening: socket.socket, metrics: Path) -> None:
     """Answer in this process."""
     import uvicorn
 
+    from .protocol import Protocol
+
     for number in SIGNALS:  # uvicorn raises them again when it has ended; what comes earlier ends us, too
         signal.signal(number, _leave)
     if multiprocessing.parent_process() is not None:
@@ -68,13 +70,14 @@ def work(settings: Settings, listening: socket.socket, metrics: Path) -> None:
     config = uvicorn.Config(
         create(settings, metrics),
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,  # nobody asks where a request came from
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     uvicorn.Server(config).run([listening])

@@ -59,6 +59,11 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.version.items) + len(self._new)
 
+    @property
+    def is_published(self) -> bool:
+        """Whether the items are those of the version and no others."""
+        return self._added is None
+
     def rows(self, ids: Iterable[Id]) -> Int64:
         """Return the rows of those ids that are known."""
         rows = self.find(list(ids))

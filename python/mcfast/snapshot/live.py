@@ -101,7 +101,7 @@ class Live:
 
         def read(transaction: Transaction[bytes], tables: Tables) -> Online:
             found: dict[int, OnlineUser] = {}
-            interactions, vectors, forgotten = (tables[name] for name in ("interactions", "vectors", "forgotten"))
+            interactions, vectors, forgotten = tables["interactions"], tables["vectors"], tables["forgotten"]
             for i, key in enumerate(users):
                 met = transaction.get(key, None, interactions)
                 kept = transaction.get(key, None, vectors)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,12 @@ from ..store import keys
 from ..store.keys import Id
 from .answers import EXACT, FOLDED, INDEX, POPULAR, RecalledMany
 from .catalogue import Bool, Catalogue, Float32, Int64
-from .live import Live
+from .live import Online
 from .values import Interactions
 from .version import Version
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """How many items are wanted, and which may come; the arguments of `Recaller.recall`, checked."""
 
     k: int
@@ -33,6 +31,11 @@ class Wanted:
     filter: tuple[conditions.Conditions, str] | None
     exact: bool
     threads: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all items may come that were not seen, out of the index as it is."""
+        return self.exclude is None and self.allow is None and self.filter is None and not self.exact
 
     @classmethod
     def checked(
@@ -87,12 +90,10 @@ class Queries:
         self._sources = [source] * self._n
         self._published = published
         self._interactions: dict[int, Interactions] = {}
-        self.items_changed = 0
 
     @classmethod
-    def of_users(cls, version: Version, live: Live, users: list[bytes], long: Mapping[int, bytes]) -> Queries:
-        """Look users up, given as `store.keys.encode_many` gives them."""
-        online = live.look(users, version.number)
+    def of_users(cls, version: Version, online: Online, users: list[bytes], long: Mapping[int, bytes]) -> Queries:
+        """Look users up, given as `store.keys.encode_many` gives them, of whom `online` tells what is known online."""
         values = version.table.get_encoded(users, long)
         vectors = values.vectors
         if not vectors.shape[1]:  # the table is empty
@@ -100,7 +101,6 @@ class Queries:
         seen = Seen(values.seen_indptr, values.seen_rows)
         source = best_source(version)
         queries = cls(version, vectors, values.biases, values.found, version.mean, version.scale, source, seen)
-        queries.items_changed = online.items_changed
         for i, user in online.users.items():
             queries._interactions[i] = user.interactions
             if user.forgotten:
@@ -165,7 +165,7 @@ class Queries:
 
 def best_source(version: Version) -> str:
     """Return what an answer out of the index of a version is called."""
-    return EXACT if version.index.is_exact else INDEX
+    return EXACT if version.is_exact else INDEX
 
 
 def _with(seen: Seen, more: Mapping[int, Int64]) -> Seen:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .. import checks
 from ..store import keys
 from ..store.keys import Id
+from . import single
 from .answers import Recalled, RecalledMany
 from .browsing import Browsing
 from .queries import Queries, Wanted
@@ -66,12 +67,9 @@ class Recaller(Browsing):
         TypeError, ValueError
             An argument has a wrong type or range. Ids of users are all integers or all strings, as in the model.
         """
-        key, long = keys.encode(user, "user")
-        encoded = [key], {0: long} if long else {}
+        encoded = keys.encode(user, "user")
         wanted = Wanted.checked(k, exclude_seen, exclude, allow, filter, exact, threads)
-        found = self._recall("user", encoded, wanted)
-        n = found.counts[0]
-        return Recalled(found.ids[0, :n], found.scores[0, :n], found.sources[0], found.version)
+        return self._with_version(lambda version: self._recall_one(version, *encoded, wanted))
 
     def recall_many(
         self,
@@ -106,9 +104,16 @@ class Recaller(Browsing):
         TypeError, ValueError
             As in `recall`.
         """
-        encoded = keys.encode_many(users, "users")
+        encoded, long = keys.encode_many(users, "users")
         wanted = Wanted.checked(k, exclude_seen, exclude, allow, filter, exact, threads)
-        return self._recall("users", encoded, wanted)
+
+        def answer(version: Version) -> RecalledMany:
+            keys.check_kind(encoded, "users", version.integer_users, version.info["users"])
+            online = self._live.look(encoded, version.number)
+            queries = Queries.of_users(version, online, encoded, long)
+            return queries.answer(self._catalogue_of(version, online.items_changed), wanted)
+
+        return self._with_version(answer)
 
     def record(self, user: Id, items: Any, scores: Any = None) -> None:
         """Record that a user has met items: they are seen from now on, in every process, through every publish.
@@ -209,8 +214,9 @@ class Recaller(Browsing):
 
         def answer(version: Version) -> npt.NDArray[Any]:
             key, long = self._encoded_user(user, version)
-            queries = Queries.of_users(version, self._live, [key], {0: long} if long else {})
-            catalogue = self._catalogue_of(version, queries.items_changed)
+            online = self._live.look([key], version.number)
+            queries = Queries.of_users(version, online, [key], {0: long} if long else {})
+            catalogue = self._catalogue_of(version, online.items_changed)
             return catalogue.ids(queries.seen(catalogue).rows.astype(np.int64))
 
         return self._with_version(answer)
@@ -233,13 +239,16 @@ class Recaller(Browsing):
 
         return self._with_version(answer)
 
-    def _recall(self, name: str, encoded: tuple[list[bytes], dict[int, bytes]], wanted: Wanted) -> RecalledMany:
-        def answer(version: Version) -> RecalledMany:
-            keys.check_kind(encoded[0], name, version.integer_users, version.info["users"])
-            queries = Queries.of_users(version, self._live, *encoded)
-            return queries.answer(self._catalogue_of(version, queries.items_changed), wanted)
-
-        return self._with_version(answer)
+    def _recall_one(self, version: Version, key: bytes, long: bytes, wanted: Wanted) -> Recalled:
+        keys.check_kind([key], "user", version.integer_users, version.info["users"])
+        online = self._live.look([key], version.number)
+        catalogue = self._catalogue_of(version, online.items_changed)
+        found = single.recall(catalogue, version.table.find(key, long), online.users.get(0), wanted)
+        if found is not None:
+            return found
+        many = Queries.of_users(version, online, [key], {0: long} if long else {}).answer(catalogue, wanted)
+        n = many.counts[0]
+        return Recalled(many.ids[0, :n], many.scores[0, :n], many.sources[0], many.version)
 
 
 def open(

@@ -113,6 +113,8 @@ class Version:
     table : Table
         id of a user -> vector, bias, rows of the items seen.
     index : Index
+    is_exact : bool
+        Whether every answer of the index is exact.
     items : Ids
     popular_rows, popular_counts : numpy.ndarray
         int32 and int64: all items, the most popular first, and how many users met them.
@@ -136,6 +138,7 @@ class Version:
                 f"{path}: its index has {self.index.size} items of {self.index.dimension} factors, "
                 f"expected {len(self.items)} of {read.fields['factors']}"
             )
+        self.is_exact = self.index.is_exact
         self.table = store.open(read.fields["store"], read.blobs["table"], readonly=True)
         weakref.finalize(self, self.table.close)
 

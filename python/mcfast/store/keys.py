@@ -94,9 +94,10 @@ def normalized(ids: Any, name: str) -> list[Id]:
 
 def check_kind(encoded: Iterable[bytes], name: str, integers: bool, n: int) -> None:
     """Raise TypeError where ids are not all of one kind with n known ones, integers or strings."""
-    if n and any((key[:1] == b"i") != integers for key in encoded):
-        got, expected = ("a string", "integers") if integers else ("an integer", "strings")
-        raise TypeError(message(name, got, f"{expected}, as the ids are"))
+    for key in encoded if n else ():
+        if (key[:1] == b"i") != integers:
+            got, expected = ("a string", "integers") if integers else ("an integer", "strings")
+            raise TypeError(message(name, got, f"{expected}, as the ids are"))
 
 
 def _sequence(ids: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]] | Iterable[Id]:

@@ -70,11 +70,15 @@ class Table:
         CorruptError
             The file is truncated or altered.
         """
-        key, long = keys.encode(id, "id")
-        data = self._backend.get(key)
-        if data is None:
+        value = self.find(*keys.encode(id, "id"))
+        if value is None:
             raise UnknownIdError(checks.message("id", repr(id), "an id that the table holds"))
-        return record.decode(data, long)
+        return value
+
+    def find(self, key: bytes, long: bytes) -> Value | None:
+        """Return the value of a key, as `keys.encode` gives it, or None; raises CorruptError as `get` does."""
+        data = self._backend.get(key)
+        return None if data is None else record.decode(data, long)
 
     def get_many(self, ids: Any) -> Values:
         """Return the values of ids, all from one state of the table.
