@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Queries:
         self.items_changed = 0
 
     @classmethod
-    def of_users(cls, version: Version, live: Live, users: list[bytes], long: Mapping[int, bytes]) -> Queries:
+    def of_users(cls, version: Version, live: Live, users: Sequence[bytes], long: Mapping[int, bytes]) -> Queries:
         """Look users up, given as `store.keys.encode_many` gives them."""
         online = live.look(users, version.number)
         values = version.table.get_encoded(users, long)

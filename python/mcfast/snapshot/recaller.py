@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -233,7 +234,7 @@ class Recaller(Browsing):
 
         return self._with_version(answer)
 
-    def _recall(self, name: str, encoded: tuple[list[bytes], dict[int, bytes]], wanted: Wanted) -> RecalledMany:
+    def _recall(self, name: str, encoded: tuple[Sequence[bytes], dict[int, bytes]], wanted: Wanted) -> RecalledMany:
         def answer(version: Version) -> RecalledMany:
             keys.check_kind(encoded[0], name, version.integer_users, version.info["users"])
             queries = Queries.of_users(version, self._live, *encoded)
