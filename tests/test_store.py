@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import hypothesis
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -18,15 +21,46 @@ from mcfast.store import keys
 from table_problems import same, values
 
 BACKENDS = sorted(store.BACKENDS)
+CHANGEABLE = [name for name in BACKENDS if name not in store.FOLDERS]
 LONG = "ä" * 10_000
 IDS = [0, 1, -1, 2**63 - 1, -(2**63), "1", "", "-1", "naïve ✓ 用户", "a\0b", "s" * 510, "s" * 511, LONG, LONG + "x"]
 
 
+def named(request, backend):
+    """Return the name of a backend, whose server is there."""
+    if backend == "redis":
+        request.getfixturevalue("redis_url")
+    return backend
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    if request.param == "redis":
-        request.getfixturevalue("redis_url")
-    return request.param
+    return named(request, request.param)
+
+
+@pytest.fixture(params=CHANGEABLE)
+def changeable(request):
+    return named(request, request.param)
+
+
+@pytest.fixture(
+    params=[f"{name}-build" for name in BACKENDS]
+    + [f"{name}-{how}" for name in CHANGEABLE for how in ("put_many", "replace_all")]
+)
+def filled(request, path):
+    """A function that makes a table of values."""
+    name, how = request.param.split("-")
+    named(request, name)
+    with contextlib.ExitStack() as stack:
+
+        def fill(ids, *values, precision="float32"):
+            if how == "build":
+                return stack.enter_context(store.build(name, path, ids, *values, precision=precision))
+            table = stack.enter_context(store.open(name, path, precision=precision))
+            getattr(table, how)(ids, *values)
+            return table
+
+        yield fill
 
 
 @pytest.fixture
@@ -35,8 +69,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def table(backend, path):
-    with store.open(backend, path) as table:
+def table(changeable, path):
+    with store.open(changeable, path) as table:
         yield table
 
 
@@ -48,15 +82,9 @@ def one(vector):
 # --- what every backend does ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["put_many", "replace_all", "build"])
-def test_every_kind_of_id_gets_its_own_value(backend, path, how):
+def test_every_kind_of_id_gets_its_own_value(filled):
     given = values(len(IDS))
-    if how == "build":
-        table = store.build(backend, path, IDS, *given)
-    else:
-        table = store.open(backend, path)
-        getattr(table, how)(IDS, *given)
-    with table:
+    with filled(IDS, *given) as table:
         assert len(table) == len(IDS)
         assert table.width == 3
         for i, id in enumerate(IDS):
@@ -75,29 +103,26 @@ def test_every_kind_of_id_gets_its_own_value(backend, path, how):
         assert [a.dtype.name for a in many[2:]] == ["int64", "int32", "bool"]
 
 
-@pytest.mark.parametrize("how", ["put_many", "build"])
-def test_vectors_may_be_rounded_to_float16(backend, path, how):
+def test_vectors_may_be_rounded_to_float16(filled):
     vectors, biases, seen = values(len(IDS), 5)
-    if how == "build":
-        table = store.build(backend, path, IDS, vectors, biases, seen, precision="float16")
-    else:
-        table = store.open(backend, path, precision="float16")
-        table.put_many(IDS, vectors, biases, seen)
     rounded = vectors.astype(np.float16).astype(np.float32)
-    with table:
+    with filled(IDS, vectors, biases, seen, precision="float16") as table:
         assert all(same(table.get(id), rounded, biases, seen, i) for i, id in enumerate(IDS))
         many = table.get_many(IDS)
         assert np.array_equal(many.vectors, rounded)
         assert many.vectors.dtype == np.float32
         assert table.width == 5
-        with pytest.raises(ValueError, match="vectors: got a number of size 70000, expected numbers of size 65,504"):
-            store.build(backend, path.with_name("other"), [1], [[7e4]], precision="float16")
+
+
+def test_what_float16_cannot_hold_is_refused(backend, path):
+    with pytest.raises(ValueError, match="vectors: got a number of size 70000, expected numbers of size 65,504"):
+        store.build(backend, path, [1], [[7e4]], precision="float16")
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
-def test_iterate_shows_everything_once(table, batch):
+def test_iterate_shows_everything_once(filled, batch):
     given = values(len(IDS))
-    table.put_many(IDS, *given)
+    table = filled(IDS, *given)
     seen = []
     for ids, many in table.iterate(batch):
         assert len(ids) <= batch
@@ -125,18 +150,38 @@ def test_an_empty_table(table):
     assert len(table) == 0
 
 
-@pytest.mark.parametrize("id", [5, -5, "5", "", LONG])
-def test_an_unknown_id_raises(table, id):
-    table.put_many([50], one(1))
+def test_an_empty_table_that_was_built(backend, path):
+    with store.build(backend, path, [], np.zeros((0, 3))) as table:
+        assert len(table) == 0
+        assert table.width is None
+        assert list(table.iterate()) == []
+        for ids in ([], [1, "1", LONG], [7, 8], ["7", "8"]):
+            assert table.get_many(ids).vectors.shape == (len(ids), 0)
+            assert not table.get_many(ids).found.any()
+
+
+@pytest.mark.parametrize("id", [5, -5, 99, "5", "", LONG])
+def test_an_unknown_id_raises(filled, id):
+    table = filled([50, "50"], np.ones((2, 3)))
     with pytest.raises(UnknownIdError, match=r"^id: got .*, expected an id that the table holds"):
         table.get(id)
 
 
-def test_the_last_of_several_values_stands(table):
-    table.put_many([1, "1", 1, "1", 1], np.arange(15).reshape(5, 3))
+def test_the_last_of_several_values_stands(filled):
+    table = filled([1, "1", 1, "1", 1], np.arange(15).reshape(5, 3))
     assert len(table) == 2
     assert table.get(1).vector.tolist() == [12, 13, 14]
     assert table.get("1").vector.tolist() == [9, 10, 11]
+
+
+def test_the_last_of_several_values_of_integers_stands(filled):
+    table = filled([7, -1, 7, 0, -1], np.arange(15).reshape(5, 3))
+    assert table.get_many([-1, 0, 7]).vectors[:, 0].tolist() == [12, 9, 6]
+    assert len(table) == 3
+
+
+def test_a_new_value_takes_the_place_of_the_old(table):
+    table.put_many([1], one(3))
     table.put_many([1], one(7))
     assert table.get(1).vector.tolist() == [7, 7, 7]
 
@@ -194,8 +239,8 @@ def test_strings_come_in_many_forms(ids):
         assert table.get(np.str_("a")).vector.tolist() == [0, 1, 2]
 
 
-def test_other_numbers_and_memory_are_converted(table):
-    table.put_many(np.arange(4), np.arange(24.0).reshape(4, 6)[:, ::2], [1, 2, 3, 4], ([0, 0, 1, 1, 3], [9, 8, 7]))
+def test_other_numbers_and_memory_are_converted(filled):
+    table = filled(np.arange(4), np.arange(24.0).reshape(4, 6)[:, ::2], [1, 2, 3, 4], ([0, 0, 1, 1, 3], [9, 8, 7]))
     value = table.get(3)
     assert value.vector.tolist() == [18, 20, 22]
     assert value.bias == 4
@@ -266,8 +311,8 @@ def test_a_table_that_was_built_is_read_only(backend, path):
         assert len(table) == 1
 
 
-def test_a_closed_table_says_so(table):
-    table.put_many([1], one(1))
+def test_a_closed_table_says_so(filled):
+    table = filled([1], one(1))
     table.close()
     for use in [lambda: table.get(1), lambda: table.get_many([1]), lambda: len(table), lambda: list(table.iterate())]:
         with pytest.raises(ValueError, match="the table is closed"):
@@ -276,7 +321,7 @@ def test_a_closed_table_says_so(table):
 
 
 def test_an_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match=r"backend: got 'sqlite', expected one of 'lmdb', 'memory', 'redis'"):
+    with pytest.raises(ValueError, match=r"backend: got 'sqlite', expected one of 'file', 'lmdb', 'memory', 'redis'"):
         store.open("sqlite")
 
 
@@ -312,8 +357,26 @@ def _columns(pairs):
     return [id for id, _ in pairs], vectors, [bias for _, (_, bias, _) in pairs], (indptr, rows)
 
 
-def test_any_history_leaves_what_a_dict_would_hold(backend, tmp_path_factory):
-    backend_name = backend
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis.given(pairs=_tables, others=st.lists(_ids, max_size=4))
+def test_a_table_that_was_built_holds_what_a_dict_would(backend, tmp_path_factory, pairs, others):
+    expected = dict(pairs)
+    with store.build(backend, tmp_path_factory.mktemp("table") / "table", *_columns(pairs)) as table:
+        asked = [*expected, *others]
+        many = table.get_many(asked)
+        assert many.found.tolist() == [id in expected for id in asked]
+        assert len(table) == len(expected)
+        assert {id for ids, _ in table.iterate(3) for id in ids} == set(expected)
+        for i, (id, (vector, bias, seen)) in enumerate(expected.items()):
+            value = table.get(id)
+            assert np.array_equal(value.vector, vector)
+            assert np.array_equal(many.vectors[i], vector)
+            assert (value.bias, value.seen.tolist()) == (bias, seen) == (many.biases[i], value.seen.tolist())
+            assert many.seen_rows[many.seen_indptr[i] : many.seen_indptr[i + 1]].tolist() == seen
+
+
+def test_any_history_leaves_what_a_dict_would_hold(changeable, tmp_path_factory):
+    backend_name = changeable
 
     class Machine(RuleBasedStateMachine):
         def __init__(self):

@@ -28,7 +28,7 @@ OPTIONS: common.Described = {
         str,
         "how the nearest items are found: exact; regions, faiss, hnswlib, milvus: approximate and measured; or auto",
     ),
-    "store": (str, "the key-value table of users: lmdb, or redis"),
+    "store": (str, "the key-value table of users: lmdb, file (arrays, several times faster in batches), or redis"),
     "store_url": (
         str,
         "the server of redis, redis://HOST:PORT/DATABASE, or a cluster, redis+cluster://HOST:PORT,HOST:PORT; "

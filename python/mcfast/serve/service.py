@@ -87,7 +87,7 @@ class Service:
             return
         self._failure = ""
         if changed:
-            self.local = self._recaller.info["store"] == "lmdb"
+            self.local = self._recaller.info["store"] != "redis"
             self.metrics.add("reloads")
             for name in ("sampled_users", "sampled_wanted", "sampled_found"):
                 self.metrics.set(name, 0)

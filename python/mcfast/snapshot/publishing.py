@@ -103,7 +103,8 @@ def publish(
     index : str, default "exact"
         The backend of `mcfast.recall` for the items; "auto" measures what is installed, and chooses.
     store : str, default "lmdb"
-        The backend of `mcfast.store` for the users.
+        The backend of `mcfast.store` for the users: "lmdb"; "file", whose batches are several times faster; or "redis".
+        What is written online is always in LMDB.
     store_url : str, optional
         The server of the backend "redis", ``redis://HOST:PORT/DATABASE``, or a cluster; see `mcfast.store.open`.
     store_precision : {"float32", "float16"}, default "float32"

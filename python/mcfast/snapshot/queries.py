@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +92,7 @@ class Queries:
         self._interactions: dict[int, Interactions] = {}
 
     @classmethod
-    def of_users(cls, version: Version, online: Online, users: list[bytes], long: Mapping[int, bytes]) -> Queries:
+    def of_users(cls, version: Version, online: Online, users: Sequence[bytes], long: Mapping[int, bytes]) -> Queries:
         """Look users up, given as `store.keys.encode_many` gives them, of whom `online` tells what is known online."""
         values = version.table.get_encoded(users, long)
         vectors = values.vectors

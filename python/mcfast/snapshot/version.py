@@ -21,6 +21,7 @@ from ..scale import Scale
 from .root import INDEX
 
 KIND = files.Kind("mcfast-version", 2)
+TABLE = "table"
 ROUNDED = 1e-3  # what scores of vectors in float16 may differ by, of the product of the two lengths
 CHECKED = 64  # users that a new version is tried with
 
@@ -91,9 +92,11 @@ def write(
         values = model.user_factors[users], model.user_biases[users], rows
         store.build(backend, file, ids, *values, precision=precision, url=url).close()
 
-    blobs: dict[str, Callable[[Path], object]] = {"table": write_users}
+    blobs: dict[str, Callable[[Path], object]] = {} if backend in store.FOLDERS else {TABLE: write_users}
     blobs |= {name: partial(write_attributes, table) for name, table in tables.items()}
     files.write(path, KIND, fields, arrays, blobs)
+    if backend in store.FOLDERS:
+        write_users(path / TABLE)
     index.save(path / INDEX)
 
 
@@ -139,8 +142,11 @@ class Version:
                 f"expected {len(self.items)} of {read.fields['factors']}"
             )
         self.is_exact = self.index.is_exact
-        self.table = store.open(read.fields["store"], read.blobs["table"], readonly=True)
+        table = read.blobs.get(TABLE, path / TABLE)
+        self.table = store.open(read.fields["store"], table, readonly=True, verify=verify)
         weakref.finalize(self, self.table.close)
+        if read.fields["store"] in store.FOLDERS and len(self.table) != read.fields["users"]:
+            raise CorruptError(f"{path}: its table has {len(self.table)} users, expected {read.fields['users']}")
 
     def _lengths(self, vectors: Float32, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the product of the lengths of each vector and of each item that it found."""

@@ -12,18 +12,50 @@ from __future__ import annotations
 import hashlib
 import operator
 import struct
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import message
 
 Id = int | str
+Int64 = npt.NDArray[np.int64]
 
 MAX_BYTES = 511  # the longest key that LMDB takes
 _EXPECTED = "an integer of 64 bits or a string"
 _pack_integer = struct.Struct(">cq").pack
+_KEY = np.dtype([("tag", "S1"), ("id", ">i8")])
+
+
+class Integers(Sequence[bytes]):
+    """Keys of integers, made of them where somebody wants to see their bytes.
+
+    Attributes
+    ----------
+    ids : numpy.ndarray
+        int64, shape (n,).
+    """
+
+    def __init__(self, ids: Int64) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> Integers: ...
+    def __getitem__(self, at: int | slice) -> bytes | Integers:
+        return Integers(self.ids[at]) if isinstance(at, slice) else _pack_integer(b"i", int(self.ids[at]))
+
+    def __iter__(self) -> Iterator[bytes]:
+        keys = np.empty(len(self.ids), _KEY)
+        keys["tag"] = b"i"
+        keys["id"] = self.ids
+        return iter(keys.view(f"V{_KEY.itemsize}").tolist())
 
 
 def encode(id: Id, name: str) -> tuple[bytes, bytes]:
@@ -46,7 +78,7 @@ def encode(id: Id, name: str) -> tuple[bytes, bytes]:
         raise ValueError(message(name, str(id), _EXPECTED)) from None
 
 
-def encode_many(ids: Any, name: str) -> tuple[list[bytes], dict[int, bytes]]:
+def encode_many(ids: Any, name: str) -> tuple[Sequence[bytes], dict[int, bytes]]:
     """Return the keys of ids, and by position the ids whose key is a hash, as UTF-8.
 
     Parameters
@@ -58,7 +90,8 @@ def encode_many(ids: Any, name: str) -> tuple[list[bytes], dict[int, bytes]]:
 
     Returns
     -------
-    keys : list of bytes
+    keys : sequence of bytes
+        `Integers` where all ids are integers.
     long : dict of int to bytes
 
     Raises
@@ -68,7 +101,15 @@ def encode_many(ids: Any, name: str) -> tuple[list[bytes], dict[int, bytes]]:
     """
     values = _sequence(ids, name)
     if isinstance(values, np.ndarray):
-        return _encode_integers(values), {}
+        return Integers(values), {}
+    if values and set(map(type, values)) == {str}:
+        try:
+            texts = [id.encode() for id in values]
+        except UnicodeEncodeError:
+            pass  # named by `encode`
+        else:
+            if max(map(len, texts)) < MAX_BYTES:
+                return [b"s" + text for text in texts], {}
     keys: list[bytes] = []
     long: dict[int, bytes] = {}
     for id in values:
@@ -86,6 +127,18 @@ def decode(key: bytes, long: bytes) -> Id:
     return str(key[1:] if key[:1] == b"s" else long, "utf-8")
 
 
+def of_integers(keys: Sequence[bytes]) -> Int64:
+    """Return the ids of keys that are all of integers."""
+    if isinstance(keys, Integers):
+        return keys.ids
+    return np.frombuffer(b"".join(keys), _KEY)["id"].astype(np.int64)
+
+
+def text(key: bytes, long: bytes) -> bytes:
+    """Return the id of a key that is of a string, as UTF-8; `long` as in `decode`."""
+    return long or key[1:]
+
+
 def normalized(ids: Any, name: str) -> list[Id]:
     """Return ids as Python's own integers and strings; raises as `encode_many` does."""
     encoded, long = encode_many(ids, name)
@@ -94,13 +147,15 @@ def normalized(ids: Any, name: str) -> list[Id]:
 
 def check_kind(encoded: Iterable[bytes], name: str, integers: bool, n: int) -> None:
     """Raise TypeError where ids are not all of one kind with n known ones, integers or strings."""
-    for key in encoded if n else ():
+    if not n or (integers and isinstance(encoded, Integers)):
+        return
+    for key in encoded:
         if (key[:1] == b"i") != integers:
             got, expected = ("a string", "integers") if integers else ("an integer", "strings")
             raise TypeError(message(name, got, f"{expected}, as the ids are"))
 
 
-def _sequence(ids: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]] | Iterable[Id]:
+def _sequence(ids: Any, name: str) -> Int64 | list[Any]:
     """Return `ids` as an int64 array where all are integers, otherwise as something to iterate over."""
     if isinstance(ids, str | bytes):
         raise TypeError(message(name, f"{ids!r} ({type(ids).__name__})", "a sequence of ids"))
@@ -113,15 +168,15 @@ def _sequence(ids: Any, name: str) -> np.ndarray[Any, np.dtype[np.int64]] | Iter
             raise ValueError(message(name, f"shape {ids.shape}", "one dimension"))
         return ids.astype(np.int64, copy=False)
     try:
-        ids = list(ids)
+        values = list(ids)
     except TypeError:
         raise TypeError(message(name, ids, "a sequence of ids")) from None
-    if set(map(type, ids)) == {int}:
+    if set(map(type, values)) == {int}:
         try:
-            return np.array(ids, np.int64)
+            return np.array(values, np.int64)
         except OverflowError:
             pass  # named by `encode`
-    return ids  # type: ignore[no-any-return]
+    return values
 
 
 def _integer(id: object, name: str) -> int:
@@ -131,13 +186,6 @@ def _integer(id: object, name: str) -> int:
         return operator.index(id)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(message(name, id, _EXPECTED)) from None
-
-
-def _encode_integers(ids: np.ndarray[Any, np.dtype[np.int64]]) -> list[bytes]:
-    keys = np.empty(len(ids), np.dtype([("tag", "S1"), ("id", ">i8")]))
-    keys["tag"] = b"i"
-    keys["id"] = ids
-    return keys.view(f"V{keys.itemsize}").tolist()  # type: ignore[no-any-return]
 
 
 def _encode_text(id: str, name: str) -> tuple[bytes, bytes]:

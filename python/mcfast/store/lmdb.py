@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .. import files
 from .lmdb_environment import MAP_SIZE, Environment
 from .protocol import Backend, Pairs
+from .records import Records
 
 if TYPE_CHECKING:
     from lmdb import Transaction
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 TABLE = "records"
 
 
-class LmdbBackend:
+class LmdbBackend(Records):
     """Records in the table `TABLE` of an environment, which is closed with it."""
 
     def __init__(self, environment: Environment) -> None:
@@ -40,7 +41,7 @@ class LmdbBackend:
 
         return self._environment.read(read)
 
-    def iterate(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    def pairs(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield every key and record once. A transaction lasts a batch: a long one would keep old pages in the file."""
         last = b""
 

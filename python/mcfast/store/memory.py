@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from .protocol import Backend, Pairs
+from .records import Records
 
 
-class MemoryBackend:
+class MemoryBackend(Records):
     """Records in a dict."""
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class MemoryBackend:
         with self._lock:
             return list(map(self._records.get, keys))
 
-    def iterate(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    def pairs(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield every key and record once."""
         with self._lock:
             pairs = list(self._records.items())

@@ -42,6 +42,7 @@ Float16 = npt.NDArray[np.float16]
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+AnyVectors = Float32 | Float16
 
 
 @dataclass(slots=True, eq=False)
@@ -91,10 +92,24 @@ class Values(NamedTuple):
         return cls(value.vector[None].copy(), biases, indptr, value.seen, np.ones(1, np.bool_))
 
 
+def offsets_of(counts: Int64) -> Int64:
+    """Return where each of several adjoining runs starts, and where the last one ends."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def runs(starts: Int64, counts: Int64) -> Int64:
+    """Return the indices of several runs, one after the other."""
+    offsets = offsets_of(counts)
+    return np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+
+
 def take_rows(indptr: Int64, rows: Int32, order: Int64) -> tuple[Int64, Int32]:
     """Return the lists of a CSR matrix at the positions `order`, as CSR."""
-    counts = np.diff(indptr)[order]
-    return _offsets(counts), rows[_runs(indptr[order], counts)]
+    starts = indptr[order]
+    counts = indptr[order + 1] - starts
+    return offsets_of(counts), rows[runs(starts, counts)]
 
 
 def encode_many(
@@ -125,14 +140,14 @@ def encode_many(
     header["seen"] = np.diff(indptr)
     for i, text in long.items():
         header["id"][i] = len(text)
-    ends = _offsets(_lengths(header))
+    ends = offsets_of(_lengths(header))
     words = np.zeros(ends[-1] // 4, _INT)
     starts = ends[:-1] // 4
     _windows(words, _WORDS)[starts] = header.view(_INT).reshape(n, _WORDS)
     packed = _packed(vectors)
     size = packed.shape[1]
     _windows(words, size)[starts + _WORDS] = packed
-    words[_runs(starts + _WORDS + size, np.diff(indptr))] = rows[indptr[0] : indptr[-1]]
+    words[runs(starts + _WORDS + size, np.diff(indptr))] = rows[indptr[0] : indptr[-1]]
     data = words.view(np.uint8).data
     for i, text in long.items():
         at = 4 * (int(starts[i]) + _WORDS + size + int(header["seen"][i]))
@@ -205,7 +220,7 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
     if (lengths < _SIZE).any() or (lengths % 4).any():
         raise CorruptError("a record is truncated")
     words = np.frombuffer(b"".join(present), _INT)
-    starts = _offsets(lengths)[:-1] // 4
+    starts = offsets_of(lengths)[:-1] // 4
     header = _windows(words, _WORDS)[starts].view(_HEADERS)[:, 0]
     width = int(header["width"][0])
     known = np.isin(header["format"], list(_TYPES))
@@ -218,12 +233,12 @@ def decode_many(records: Sequence[bytes | None], width: int, long: Mapping[int, 
 
     vectors = _vectors(words, starts + _WORDS, header["format"], width)
     counts = header["seen"].astype(np.int64)
-    rows = words[_runs(starts + _WORDS + _vector_words(header), counts)]
+    rows = words[runs(starts + _WORDS + _vector_words(header), counts)]
     biases = header["bias"].copy()
     if len(present) == n:
-        return Values(vectors, biases, _offsets(counts), rows, np.ones(n, np.bool_))
+        return Values(vectors, biases, offsets_of(counts), rows, np.ones(n, np.bool_))
     found = np.fromiter((record is not None for record in records), np.bool_, n)
-    return Values(_spread(vectors, found), _spread(biases, found), _offsets(_spread(counts, found)), rows, found)
+    return Values(_spread(vectors, found), _spread(biases, found), offsets_of(_spread(counts, found)), rows, found)
 
 
 def long_id(record: bytes) -> bytes:
@@ -280,19 +295,6 @@ def _vectors(words: Int32, starts: Int64, formats: npt.NDArray[np.uint16], width
         vectors[single] = _windows(words, width)[starts[single]].view(_FLOAT)
     vectors[~single] = _windows(words, width + 1 >> 1)[starts[~single]].view(_TYPES[HALF])[:, :width]
     return vectors
-
-
-def _offsets(counts: Int64) -> Int64:
-    """Return where each of several adjoining runs starts, and where the last one ends."""
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
-
-
-def _runs(starts: Int64, counts: Int64) -> Int64:
-    """Return the indices of several runs, one after the other."""
-    offsets = _offsets(counts)
-    return np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
 
 
 def _windows(words: Int32, width: int) -> Int32:

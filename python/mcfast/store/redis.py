@@ -21,13 +21,14 @@ from typing import Any
 from ..errors import CorruptError, FormatError
 from . import redis_load, redis_pointer
 from .protocol import Backend, Pairs
+from .records import Records
 from .redis_pointer import Pointer
 
 _DROPPED = 600  # seconds that who still reads a dropped table has to go on to another
 _CURSOR = 1000
 
 
-class RedisBackend:
+class RedisBackend(Records):
     """Records in hashes of a server or of a cluster."""
 
     def __init__(self, pointer: Pointer, *, readonly: bool) -> None:
@@ -47,6 +48,7 @@ class RedisBackend:
         """Return the record of each key, or None."""
         if not keys:
             return []
+        keys = list(keys)
         n = len(self._names)
         places: dict[int, list[int]] = {}
         if n == 1 or len(keys) == 1:
@@ -71,7 +73,7 @@ class RedisBackend:
                     found[i] = record
         return found
 
-    def iterate(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    def pairs(self, batch: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield every key and record once. The server may tell a key twice; its second telling is passed over."""
         with _told():
             scans = (self._client.hscan_iter(name, count=min(batch, _CURSOR)) for name in self._names)

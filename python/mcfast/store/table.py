@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from .. import checks
 from ..errors import UnknownIdError
 from . import keys, record
 from .keys import Id
-from .protocol import Backend
+from .protocol import Backend, Changeable, Columns
 from .record import Value, Values
 
 Seen = tuple[npt.ArrayLike, npt.ArrayLike]
@@ -41,9 +41,7 @@ class Table:
     @property
     def width(self) -> int | None:
         """K, the number of factors of the vectors; None while the table is empty."""
-        for batch in self._backend.iterate(1):
-            return record.width_of(batch[0][1])
-        return None
+        return self._backend.width
 
     def __len__(self) -> int:
         return len(self._backend)
@@ -77,8 +75,7 @@ class Table:
 
     def find(self, key: bytes, long: bytes) -> Value | None:
         """Return the value of a key, as `keys.encode` gives it, or None; raises CorruptError as `get` does."""
-        data = self._backend.get(key)
-        return None if data is None else record.decode(data, long)
+        return self._backend.value(key, long)
 
     def get_many(self, ids: Any) -> Values:
         """Return the values of ids, all from one state of the table.
@@ -101,13 +98,9 @@ class Table:
         encoded, long = keys.encode_many(ids, "ids")
         return self.get_encoded(encoded, long)
 
-    def get_encoded(self, encoded: list[bytes], long: Mapping[int, bytes]) -> Values:
+    def get_encoded(self, encoded: Sequence[bytes], long: Mapping[int, bytes]) -> Values:
         """Return the values of keys, as `keys.encode_many` gives them; as `get_many` does."""
-        records = self._backend.get_many(encoded)
-        if len(records) == 1 and records[0] is not None:  # several times faster, and what a server asks most
-            return Values.of_one(record.decode(records[0], long.get(0, b"")))
-        width = (self.width or 0) if records.count(None) == len(records) else 0
-        return record.decode_many(records, width, long)
+        return self._backend.values(encoded, long)
 
     def put_many(self, ids: Any, vectors: Any, biases: Any = None, seen: Seen | None = None) -> None:
         """Write values, in place of those that the ids had; all of them or, on an error, none.
@@ -131,29 +124,26 @@ class Table:
         OSError
             The disk is full or not writable; the table is as it was.
         """
-        self._check_writable()
+        backend = self._changeable
         pairs = Pairs(ids, vectors, biases, seen, self._precision)
         if len(pairs) and (width := self.width) not in (None, pairs.width):
             raise ValueError(checks.message("vectors", f"{pairs.width} columns", f"{width}, as the table holds"))
-        self._backend.put_many(pairs)
+        backend.put_many(pairs)
 
     def delete(self, id: Id) -> None:
         """Remove an id; nothing happens if the table does not hold it."""
-        self._check_writable()
-        self._backend.delete_many([keys.encode(id, "id")[0]])
+        self._changeable.delete_many([keys.encode(id, "id")[0]])
 
     def delete_many(self, ids: Any) -> None:
         """Remove ids, in one step; those that the table does not hold are no error."""
-        self._check_writable()
-        self._backend.delete_many(keys.encode_many(ids, "ids")[0])
+        self._changeable.delete_many(keys.encode_many(ids, "ids")[0])
 
     def replace_all(self, ids: Any, vectors: Any, biases: Any = None, seen: Seen | None = None) -> None:
         """Write values in place of all that the table holds. Readers see the old table or the new one, whole.
 
         Takes and raises what `put_many` does; K may be another than before.
         """
-        self._check_writable()
-        self._backend.replace_all(Pairs(ids, vectors, biases, seen, self._precision))
+        self._changeable.replace_all(Pairs(ids, vectors, biases, seen, self._precision))
 
     def iterate(self, batch: int = 1 << 14) -> Iterator[tuple[list[Id], Values]]:
         """Yield every id and its value once, in no particular order.
@@ -165,9 +155,7 @@ class Table:
         batch : int, default 16384
             The largest number of ids at a time.
         """
-        for pairs in self._backend.iterate(checks.integer(batch, "batch", 1)):
-            values = record.decode_many([data for _, data in pairs], 0, {})
-            yield [keys.decode(key, record.long_id(data)) for key, data in pairs], values
+        yield from self._backend.iterate(checks.integer(batch, "batch", 1))
 
     def close(self) -> None:
         """Close the table; it cannot be used afterwards. To close it again is no error."""
@@ -182,13 +170,15 @@ class Table:
     ) -> None:
         self.close()
 
-    def _check_writable(self) -> None:
+    @property
+    def _changeable(self) -> Changeable:
         if self._backend.readonly:
             raise ValueError("the table is read-only")
+        return cast(Changeable, self._backend)
 
 
 class Pairs:
-    """Checked values as keys and records, keys ascending and distinct; encoded anew each time they are read."""
+    """Checked values; `protocol.Pairs` says what there is. Records are encoded anew each time they are read."""
 
     def __init__(self, ids: Any, vectors: Any, biases: Any, seen: Seen | None, precision: str) -> None:
         encoded, long = keys.encode_many(ids, "ids")
@@ -197,28 +187,30 @@ class Pairs:
         self.width = checks.integer(self._vectors.shape[1], "columns of vectors", 1, record.MAX_WIDTH)
         self._biases = np.zeros(n, np.float32) if biases is None else checks.floats(biases, "biases", (n,))
         self._indptr, self._rows = _check_seen(seen, n)
-        last = dict(zip(encoded, range(n), strict=True))
-        self._keys = sorted(last)
-        self._order = np.fromiter(map(last.__getitem__, self._keys), np.int64, len(last))
-        self._long = {i: long[row] for i, row in enumerate(self._order.tolist()) if row in long} if long else {}
+        self.keys, self._order = _distinct(encoded)
+        self.long = {i: long[row] for i, row in enumerate(self._order.tolist()) if row in long} if long else {}
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
+
+    def columns(self, order: record.Int64) -> Columns:
+        """Return the values at some positions, as arrays."""
+        rows = self._order[order]
+        return Columns(self._vectors[rows], self._biases[rows], *record.take_rows(self._indptr, self._rows, rows))
 
     @property
     def nbytes(self) -> int:
         """The size of all keys and records together, in bytes."""
         fixed = 16 + 4 + self._vectors.itemsize * self.width
         seen = int(np.diff(self._indptr)[self._order].sum())
-        return sum(map(len, self._keys)) + fixed * len(self) + 4 * seen + sum(map(len, self._long.values()))
+        return sum(map(len, self.keys)) + fixed * len(self) + 4 * seen + sum(map(len, self.long.values()))
 
     def __iter__(self) -> Iterator[tuple[bytes, memoryview]]:
         for start in range(0, len(self), _CHUNK):
-            order = self._order[start : start + _CHUNK]
-            seen = record.take_rows(self._indptr, self._rows, order)
-            long = {i - start: id for i, id in self._long.items() if start <= i < start + _CHUNK}
-            records = record.encode_many(self._vectors[order], self._biases[order], *seen, long)
-            yield from zip(self._keys[start : start + _CHUNK], records, strict=True)
+            end = min(start + _CHUNK, len(self))
+            long = {i - start: id for i, id in self.long.items() if start <= i < end}
+            records = record.encode_many(*self.columns(np.arange(start, end)), long)
+            yield from zip(self.keys[start:end], records, strict=True)
 
 
 class _Closed:
@@ -232,6 +224,18 @@ class _Closed:
 
     def close(self) -> None:
         """Do nothing: it is closed."""
+
+
+def _distinct(encoded: Sequence[bytes]) -> tuple[Sequence[bytes], record.Int64]:
+    """Return the distinct keys, ascending, and where each comes last."""
+    n = len(encoded)
+    if isinstance(encoded, keys.Integers):  # as bytes they ascend as integers without a sign do
+        backwards = encoded.ids[::-1].astype(np.uint64)
+        distinct, first = np.unique(backwards, return_index=True)
+        return keys.Integers(distinct.astype(np.int64)), n - 1 - first
+    last = dict(zip(encoded, range(n), strict=True))
+    ascending = sorted(last)
+    return ascending, np.fromiter(map(last.__getitem__, ascending), np.int64, len(last))
 
 
 def _rounded(vectors: record.Float32, precision: str) -> record.Float32 | record.Float16:
