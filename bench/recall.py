@@ -2,10 +2,11 @@
 
 python bench/recall.py [--items 200000] [--factors 64] [--queries 2000] [--k 10 100] [--target 0.99] [--contenders ...]
 
-Searches take one thread, builds all. Every answer is checked before anything is timed: scores must be true, and what is
-exact must find all. Peers are swept: the first of their settings that reaches the target is timed; where none does, the
-last. Contenders take turns, round after round; the medians count. For a fair hnswlib, install it built for this
-processor: pip install --force-reinstall --no-cache-dir --no-binary hnswlib hnswlib
+Searches take one thread, builds all; batches to what is exact are timed in all threads, too. Every answer is checked
+before anything is timed: scores must be true, and what is exact must find all. Peers are swept: the first of their
+settings that reaches the target is timed; where none does, the last. Contenders take turns, round after round; the
+medians count. For a fair hnswlib, install it built for this processor:
+pip install --force-reinstall --no-cache-dir --no-binary hnswlib hnswlib
 """
 
 import argparse
@@ -25,11 +26,12 @@ from mcfast.recall.filters import EVERYTHING
 from mcfast.recall.forms import Form
 from problems import vectors
 
-Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray | None]]  # queries, k -> rows, scores if it has them
+Search = Callable[..., tuple[np.ndarray, np.ndarray | None]]  # queries, k, threads=1 -> rows, scores if it has them
 
 EF = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800, 6400)
 NPROBE = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 BLAS_FROM = 20  # queries
+EXACT = {"exact", "faiss Flat"}
 CHECKED = 100  # queries whose answers are checked, and that are asked one at a time
 
 
@@ -83,8 +85,8 @@ def _of_faiss(index: Any, set_to: Callable[[int], None]) -> Callable[[int], Sear
     alone = faiss.cvar.distance_compute_blas_threshold
 
     def search(setting: int) -> Search:
-        def run(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-            faiss.omp_set_num_threads(1)
+        def run(queries: np.ndarray, k: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+            faiss.omp_set_num_threads(threads)
             faiss.cvar.distance_compute_blas_threshold = alone if len(queries) == 1 else BLAS_FROM
             set_to(setting)
             scores, rows = index.search(queries, k)
@@ -163,7 +165,10 @@ class Contender:
         else:
             own = {} if name == "exact" else {"recall": options.target, "queries": held_out}
             index = recall.build(name, items, "ip", threads=options.threads, **own)
-            self._peer, self._serves = _own(index), lambda queries, k: index.search(queries, k, threads=1)
+            self._peer, self._serves = (
+                _own(index),
+                lambda queries, k, threads=1: index.search(queries, k, threads=threads),
+            )
             size = f", {index.memory / items.nbytes:.2f} times the vectors"
         self.seconds, self.cpu_seconds = time.perf_counter() - start[0], time.process_time() - start[1]
         print(f"{name}: built in {self.seconds:.1f} s, {self.cpu_seconds:.1f} s of CPU time{size}", flush=True)
@@ -184,9 +189,13 @@ class Contender:
 def _own(index: Any) -> Peer:
     """Return what one of our indexes is swept over: the reaches that it tried when it was built."""
     if index.is_exact:
-        return Peer(lambda _: lambda queries, k: index.search(queries, k, threads=1), (0,))
+        return Peer(lambda _: _search_of(index), (0,))
     reaches = [point["reach"] for point in index.info["curve"] if point["reach"] is not None]
     return Peer(lambda reach: lambda queries, k: index._near(queries, k, EVERYTHING, 1, reach), reaches)
+
+
+def _search_of(index: Any) -> Search:
+    return lambda queries, k, threads=1: index.search(queries, k, threads=threads)
 
 
 def singly(search: Search, queries: np.ndarray, k: int) -> float:
@@ -197,10 +206,10 @@ def singly(search: Search, queries: np.ndarray, k: int) -> float:
     return len(queries) / (time.perf_counter() - start)
 
 
-def together(search: Search, queries: np.ndarray, k: int) -> float:
+def together(search: Search, queries: np.ndarray, k: int, threads: int = 1) -> float:
     """Return queries a second, all in one call."""
     start = time.perf_counter()
-    search(queries, k)
+    search(queries, k, threads=threads) if threads > 1 else search(queries, k)
     return len(queries) / (time.perf_counter() - start)
 
 
@@ -210,26 +219,27 @@ def compared(
     held_out: np.ndarray,
     queries: np.ndarray,
     k: int,
-    rounds: int,
-    target: float,
-) -> dict[str, tuple[float, float, float]]:
-    """Return recall and the median rates, singly and in batches, of every contender."""
+    options: argparse.Namespace,
+) -> dict[str, tuple[float, ...]]:
+    """Return recall and the median rates of every contender: singly, in batches, and if exact, in all threads."""
     first, last = (Truth(items, part[:CHECKED], k) for part in (held_out, queries))
-    searches = {one.name: one.sweep(held_out[:CHECKED], first, k, target) for one in contenders}
+    searches = {one.name: one.sweep(held_out[:CHECKED], first, k, options.target) for one in contenders}
     found = {name: last.recall(search) for name, search in searches.items()}
-    for name in {"exact", "faiss Flat"} & found.keys():
+    for name in EXACT & found.keys():
         assert found[name] == 1, f"{name} must find all"
-    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
-    for _ in range(rounds):
+    speeds: dict[str, list[tuple[float, ...]]] = {name: [] for name in searches}
+    for _ in range(options.rounds):
         for name, search in searches.items():
-            speeds[name].append((singly(search, queries[:CHECKED], k), together(search, queries, k)))
+            rates = singly(search, queries[:CHECKED], k), together(search, queries, k)
+            in_threads = (together(search, queries, k, threads=options.threads),) if name in EXACT else ()
+            speeds[name].append(rates + in_threads)
     return {name: (found[name], *map(float, np.median(speeds[name], axis=0))) for name in searches}
 
 
-def draw(axes: Any, contenders: list[Contender], results: dict[str, tuple[float, float, float]]) -> None:
+def draw(axes: Any, contenders: list[Contender], results: dict[str, tuple[float, ...]]) -> None:
     """Draw recall against queries a second, one at a time: what was swept, and a star for what was compared."""
     for place, one in enumerate(contenders):
-        recalls, speed, _ = results[one.name]
+        recalls, speed = results[one.name][:2]
         axes.plot(*zip(*one.points, strict=True), "o-", ms=4, color=f"C{place}", alpha=0.6)
         axes.plot(speed, recalls, "*", ms=14, color=f"C{place}", label=one.name)
     axes.set(xlabel="queries a second, one at a time, one thread", xscale="log", ylim=(0.7, 1.01))
@@ -243,7 +253,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--k", type=int, nargs="+", default=[100])
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to build with")
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="to build with, and for what is exact"
+    )
     parser.add_argument("--target", type=float, default=0.99, help="recall asked of approximate indexes")
     parser.add_argument("--contenders", default=",".join(["exact", "regions", *PEERS]))
     parser.add_argument("--plot", metavar="FILE", help="where a picture goes")
@@ -256,12 +268,13 @@ def main() -> None:
     figure = Figure((6 * len(options.k), 4.6), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(options.k), squeeze=False, sharey=True)[0]
     for axes, k in zip(panels, options.k, strict=True):
-        results = compared(contenders, items, held_out, queries, k, options.rounds, options.target)
+        results = compared(contenders, items, held_out, queries, k, options)
         print(f"\n{options.items:,} items, {options.factors} factors, k = {k}, inner product, 1 thread")
         print(f"{'':18}{'recall':>8}{'one at a time':>18}{'in batches':>18}{'built, CPU time':>18}")
         for one in contenders:
-            found, single, batch = results[one.name]
-            print(f"{one.name:18}{found:8.4f}{single:14,.0f} q/s{batch:14,.0f} q/s{one.cpu_seconds:16,.1f} s")
+            found, single, batch, *in_threads = results[one.name]
+            print(f"{one.name:18}{found:8.4f}{single:14,.0f} q/s{batch:14,.0f} q/s{one.cpu_seconds:16,.1f} s", end="")
+            print(*(f"  in batches on {options.threads} threads: {rate:,.0f} q/s" for rate in in_threads))
         print(flush=True)
         draw(axes, contenders, results)
         axes.set(title=f"{options.items:,} items, {options.factors} factors, k = {k}", ylabel="recall")

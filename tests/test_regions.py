@@ -30,6 +30,8 @@ def test_the_recall_asked_for_is_kept_by_other_queries(metric, target):
     reaches = [point["reach"] for point in info["curve"]]
     assert reaches == sorted(reaches)
     assert None not in reaches
+    for reach in info["reach"].values():  # what was tried last and did not suffice is near
+        assert reach / max([1.0, *(tried for tried in reaches if tried < reach)]) < 1.02
 
 
 def test_less_recall_does_less():

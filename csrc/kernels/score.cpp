@@ -14,10 +14,10 @@ double dot_of(const A* a, const B* b, int64_t width) {
     vd sum[vectors] = {};
     for (int64_t k = 0; k < width; k += lanes)
         for (int v = 0; v < vectors; ++v) sum[v] += load_as_double(a + k + v * half) * load_as_double(b + k + v * half);
-    double lane[lanes];
-    for (int v = 0; v < vectors; ++v)
-        for (int i = 0; i < half; ++i) lane[v * half + i] = sum[v][i];
-    for (int n = lanes / 2; n > 0; n /= 2)
+    for (int n = vectors / 2; n > 0; n /= 2)
+        for (int v = 0; v < n; ++v) sum[v] += sum[v + n];
+    vd lane = sum[0];
+    for (int n = half / 2; n > 0; n /= 2)
         for (int i = 0; i < n; ++i) lane[i] += lane[i + n];
     return lane[0];
 }

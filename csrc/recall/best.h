@@ -13,10 +13,10 @@ struct Scored {
     float score;
 };
 
-// The order of every answer: by score, ties to the lower row.
-inline bool better(const Scored& a, const Scored& b) {
+// The order of every answer: by score, ties to the lower row. An object, so that sorts inline it.
+constexpr auto better = [](const Scored& a, const Scored& b) {
     return a.score > b.score || (a.score == b.score && a.row < b.row);
-}
+};
 
 // Keeps the k best of what is added, and cuts down to them only now and then.
 class Best {

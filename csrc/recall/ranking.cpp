@@ -44,7 +44,9 @@ bool FewLeft::rows(int64_t query, std::vector<int32_t>& out) const {
 
 void Answers::write(int64_t query, std::vector<Scored>& scored) const {
     const int64_t found = std::min(k, static_cast<int64_t>(scored.size()));
-    std::partial_sort(scored.begin(), scored.begin() + found, scored.end(), better);
+    if (static_cast<int64_t>(scored.size()) > found)
+        std::nth_element(scored.begin(), scored.begin() + found, scored.end(), better);
+    std::sort(scored.begin(), scored.begin() + found, better);
     for (int64_t i = 0; i < found; ++i) {
         rows[query * k + i] = scored[static_cast<size_t>(i)].row;
         scores[query * k + i] = scored[static_cast<size_t>(i)].score;

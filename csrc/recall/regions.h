@@ -1,6 +1,8 @@
 // Approximate search inside the regions that are nearest to a query, by the scan of the exact search.
 #pragma once
 
+#include <memory>
+
 #include "recall/codes.h"
 #include "recall/cut.h"
 #include "recall/ranking.h"
@@ -19,13 +21,8 @@ public:
                 const Answers& answers) const;
 
     const Items& items() const { return items_; }
-    int64_t bytes() const { return codes_.bytes(); }  // beside the items
-
-    // What the best item of a region may score, about.
-    struct Near {
-        float score;
-        int32_t region;
-    };
+    // Beside the items.
+    int64_t bytes() const { return codes_.bytes() + (direction_codes_ ? direction_codes_->bytes() : 0); }
 
 private:
     // Numbers of a region that make the mean and the variance of its scores, with those of a query and its direction.
@@ -35,12 +32,15 @@ private:
         float along, across, offsets;  // variances
     };
 
-    std::vector<Near> heap(const float* query, double reach) const;
+    std::vector<float> dots(const float* query, const QueryCodes& code) const;
+    // The regions as a heap, by what their best item may score, about.
+    std::vector<uint64_t> heap(const float* query, const QueryCodes& code, double reach) const;
     void fetch(size_t region) const;
 
     Items items_;
     const float* directions_;
-    std::vector<float> squares_;  // of the lengths of directions
+    std::unique_ptr<const Codes> direction_codes_;  // none for l2
+    std::vector<float> squares_;                    // of the lengths of directions
     std::vector<Spread> spreads_;
     std::vector<size_t> first_chunk_;  // of each region, and the number of chunks
     Codes codes_;

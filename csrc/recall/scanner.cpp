@@ -137,6 +137,7 @@ void Scanner::sift(Query& query) const {
 // Scores the candidates begin .. end - 1, unless they cannot enter any more.
 void Scanner::score_candidates(int64_t query, size_t begin, size_t end) {
     Query& q = at(query);
+    for (size_t i = begin; i < std::min(begin + prefetched, end); ++i) fetch(items_, q.candidates[i].row);
     for (size_t i = begin; i < end; ++i) {
         if (i + prefetched < end) fetch(items_, q.candidates[i + prefetched].row);
         const Candidate& c = q.candidates[i];

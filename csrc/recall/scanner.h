@@ -27,6 +27,9 @@ public:
     // An item needs this <a, b> + offset to be among the k best; -inf before k are known.
     double least(int64_t query) const { return batch_[static_cast<size_t>(query)].least; }
 
+    // A query in the form of the scan.
+    const QueryCodes& code(int64_t query) const { return batch_[static_cast<size_t>(query)].code; }
+
     // Scores some rows, of those that a query may get, without a scan.
     void score(int64_t query, const std::vector<int32_t>& rows);
 

@@ -42,12 +42,15 @@ def shown(value: object) -> str:
 
 def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     """Return `value` as an int between `low` and `high`, both included, or raise."""
-    expected = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
+
+    def expected() -> str:
+        return f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
+
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(message(name, shown(value), expected))
+        raise TypeError(message(name, shown(value), expected()))
     number = int(value)
     if number < low or (high is not None and number > high):
-        raise ValueError(message(name, str(number), expected))
+        raise ValueError(message(name, str(number), expected()))
     return number
 
 
@@ -117,14 +120,20 @@ def floats(value: Any, name: str, shape: tuple[int | None, ...], *, optional: bo
     if optional and value is None:
         return None
     array = np.asarray(value)
-    described = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
-    expected = f"numbers of shape {described}"
+
+    def expected() -> str:
+        sizes = ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")
+        return f"numbers of shape ({sizes})"
+
     if array.dtype.kind not in "fiub":
-        raise TypeError(message(name, f"values of dtype {array.dtype}", expected))
+        raise TypeError(message(name, f"values of dtype {array.dtype}", expected()))
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(message(name, f"shape {array.shape}", expected))
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, np.float32)
+        raise ValueError(message(name, f"shape {array.shape}", expected()))
+    if array.dtype == np.float32:
+        array = np.ascontiguousarray(array)
+    else:
+        with np.errstate(over="ignore"):  # as slow as all the rest for a few numbers
+            array = np.ascontiguousarray(array, np.float32)
     finite = np.isfinite(array)
     if not finite.all():
         where = np.argwhere(~finite)[0]

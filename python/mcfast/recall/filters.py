@@ -28,6 +28,8 @@ class Filter:
     @classmethod
     def checked(cls, exclude: Any, allow: Any, n_queries: int, n_items: int) -> Filter:
         """Check what a user gave `search`; see there."""
+        if exclude is None and allow is None:
+            return EVERYTHING
         indptr, rows = (None, None) if exclude is None else _excluded(exclude, n_queries, n_items)
         return cls(indptr, rows, None if allow is None else _allowed(allow, n_items))
 

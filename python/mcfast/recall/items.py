@@ -84,7 +84,9 @@ class Items:
         return self.prepared(checks.floats(queries, "queries", expected).reshape(-1, self.dimension))
 
     def prepared(self, queries: Float32) -> Float32:
-        """Return rows of queries in the form of the items' own."""
+        """Return rows of queries in the form of the items' own; themselves where they are in it."""
+        if self.metric != "cosine" and self.dimension == self.rows.shape[1]:
+            return np.ascontiguousarray(queries, np.float32)
         return _prepared(queries, self.metric, threads=1)
 
 

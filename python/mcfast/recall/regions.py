@@ -9,6 +9,9 @@ that lie between regions and where filters leave little, soon for others.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,10 +23,11 @@ from .changing import ChangingIndex
 from .exact import ExactIndex
 from .filters import EVERYTHING, Filter
 from .items import PRECISIONS, Float32, Items
-from .judge import Judge
+from .judge import Judge, Measured
 from .protocol import Int64, Saved
 
 LADDER = (*(round(1.07**step, 3) for step in range(42)), np.inf)  # reaches that are tried; the last takes all regions
+HALVINGS = 2  # of the step between what suffices and what does not
 KS = (1, 10, 100)  # where reach is learnt
 HELD_OUT = 512  # queries that recall is measured on
 ARRAYS = ("order", "regions", "directions")
@@ -89,25 +93,28 @@ class RegionsIndex(ChangingIndex):
 
     def _learnt(self, judge: Judge, target: float) -> dict[str, Any]:
         """Return for each k the least reach that is sure of the recall asked for, and the curve that was measured."""
-        curve: list[dict[str, Any]] = []
-        reaches: dict[str, float | None] = {}
-        for reach in LADDER:
+        curve: dict[float, Measured] = {}
 
-            def search(queries: Float32, k: int, reach: float = reach) -> tuple[Int64, Float32]:
+        def suffices(k: int, reach: float) -> bool:
+            def search(queries: Float32, k: int) -> tuple[Int64, Float32]:
                 return self._near(queries, k, EVERYTHING, 1, reach)
 
-            measured = judge.measure(search)
-            shown = None if np.isinf(reach) else reach
-            curve.append({"reach": shown, **measured.plain})
-            for k, value in measured.at_least.items():
-                if value >= target:
-                    reaches.setdefault(str(k), shown)
-            if len(reaches) == len(judge.ks):
+            if reach not in curve:
+                curve[reach] = judge.measure(search)
+            return curve[reach].at_least[k] >= target
+
+        found: dict[int, float] = {}
+        for low, reach in pairwise((0.0, *LADDER)):
+            for k in judge.ks:
+                if k not in found and suffices(k, reach):
+                    found[k] = _bisected(low, reach, partial(suffices, k))
+            if len(found) == len(judge.ks):
                 break
-        found = {
-            k: next(point["recall"][k] for point in curve if point["reach"] == reach) for k, reach in reaches.items()
+        return {
+            "reach": {str(k): _shown(reach) for k, reach in found.items()},
+            "recall": {str(k): curve[found[k]].recall[k] for k in judge.ks},
+            "curve": [{"reach": _shown(reach), **curve[reach].plain} for reach in sorted(curve)],
         }
-        return {"reach": reaches, "recall": {k: found[k] for k in sorted(found, key=int)}, "curve": curve}
 
     def _reach(self, k: int) -> float:
         """Return how far to go for the k best: as for the next smaller k learnt, which has further to go."""
@@ -158,6 +165,21 @@ def _reaches(learnt: dict[str, float | None]) -> list[tuple[int, float]]:
     """Return the least k that each reach is for, descending; without one, all regions are taken."""
     known = [(int(k), np.inf if reach is None else float(reach)) for k, reach in learnt.items()]
     return [*sorted(known, reverse=True), (0, np.inf)]
+
+
+def _shown(reach: float) -> float | None:
+    """Return a reach as JSON has it."""
+    return None if reach == np.inf else reach
+
+
+def _bisected(low: float, high: float, suffices: Callable[[float], bool]) -> float:
+    """Return about the least reach that suffices, as `high` does and `low` does not; unless these are 0 or infinity."""
+    if low == 0 or high == np.inf:
+        return high
+    for _ in range(HALVINGS):
+        middle = round((low * high) ** 0.5, 3)
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
 
 
 def _default_centres(n_items: int) -> int:

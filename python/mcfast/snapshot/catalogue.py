@@ -14,9 +14,8 @@ from ..data.conditions import Conditions, hold
 from ..recall.filters import Filter
 from ..seen import Seen
 from ..store.keys import Id
-from .scan import products, top
 from .values import OnlineItem
-from .version import Version
+from .version import Version, by_cosine
 
 Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
@@ -125,58 +124,50 @@ class Catalogue:
 
         With `exact` all items are compared, whatever the index.
         """
-        if self._added is None:
-            return self._published(queries, k, excluded, allow, exact, threads)
+        return self._search(self.version.index, self._added, queries, k, excluded, allow, exact, threads)
+
+    def similar(self, row: int, k: int, allow: Bool | None, threads: int) -> tuple[Int64, Float32]:
+        """Return the k items whose vectors have the largest cosine with that of a row: rows and cosines."""
+        query, _ = self.vectors(np.array([row]))
+        itself = Seen.of(np.zeros(1, np.int32), np.array([row], np.int32), 1, 1)
+        rows, cosines = self._search(
+            self.version.by_cosine, self._added_by_cosine, query, k, itself, allow, True, threads
+        )
+        found = rows[0] >= 0
+        return rows[0, found], cosines[0, found]
+
+    def _search(
+        self,
+        published: recall.Index,
+        added: recall.Index | None,
+        queries: Float32,
+        k: int,
+        excluded: Seen,
+        allow: Bool | None,
+        exact: bool,
+        threads: int,
+    ) -> tuple[Int64, Float32]:
+        """Search an index of the version's items and one of those put online."""
+        if added is None:
+            return _found(published, queries, k, excluded, allow, exact, threads)
         n = len(self.version.items)
         asked, rows = excluded.pairs()
         old = rows < n
         own = Seen.of(asked[old], rows[old], len(queries), 1)
         may = _both(self._not_replaced, None if allow is None else allow[:n])
-        first = self._published(queries, k, own, may, exact, threads)
+        first = _found(published, queries, k, own, may, exact, threads)
         place = np.searchsorted(self._order, rows)
         place[place == len(self._order)] = 0
         among = self._order[place] == rows
-        found, scores = self._added.search(
-            queries,
-            k,
-            threads=threads,
-            exclude=_csr(asked[among], place[among].astype(np.int32), len(queries)),
-            allow=None if allow is None else allow[self._order],
-        )
+        own = Seen.of(asked[among], place[among].astype(np.int32), len(queries), 1)
+        may = None if allow is None else allow[self._order]
+        found, scores = _found(added, queries, k, own, may, exact, threads)
         return _best(first, (np.where(found < 0, -1, self._order[found]), scores), k)
 
-    def _published(
-        self, queries: Float32, k: int, excluded: Seen, allow: Bool | None, exact: bool, threads: int
-    ) -> tuple[Int64, Float32]:
-        """Search the index of the version."""
-        filters = Filter(excluded.indptr, excluded.rows, None if allow is None else allow.view(np.uint8))
-        return self.version.index.search_checked(queries, k, filters, threads, exact=exact)
-
-    def similar(self, row: int, k: int, allow: Bool | None, threads: int) -> tuple[Int64, Float32]:
-        """Return the k items whose vectors have the largest cosine with that of a row: rows and cosines."""
-        index = self.version.index
-        query = self.vectors(np.array([row]))[0][0]
-        cosines = np.zeros(len(self), np.float32)
-        if index.size:
-            cosines[: index.size] = products(index, query, None, threads)
-        if self._added is not None:
-            cosines[self._order] = products(self._added, query, None, threads)
-        lengths = self._lengths * np.linalg.norm(query)
-        cosines = np.divide(cosines, lengths, out=np.zeros_like(cosines), where=lengths > 0)
-        cosines[row] = -np.inf
-        if allow is not None:
-            cosines[~allow] = -np.inf
-        best = top(cosines, k)
-        return best, cosines[best]
-
     @cached_property
-    def _lengths(self) -> Float32:
-        """The lengths of all vectors."""
-        lengths = np.zeros(len(self), np.float32)
-        lengths[: self.version.index.size] = np.linalg.norm(self.version.index.rows, axis=1)
-        if self._added is not None:
-            lengths[self._order] = np.linalg.norm(self._added.rows, axis=1)
-        return lengths
+    def _added_by_cosine(self) -> recall.Index | None:
+        """The items put online, by cosine."""
+        return None if self._added is None else by_cosine(self._added, threads=1)
 
     def popular(self, k: int, excluded: Int32, allow: Bool | None) -> tuple[Int64, Float32]:
         """Return the k most popular items but some: rows, and how many users met them; what is new comes last."""
@@ -212,9 +203,11 @@ def _index_of(added: list[OnlineItem]) -> recall.Index | None:
     return recall.build("exact", vectors, "ip", offsets=[item.value.bias for item in added], threads=1)
 
 
-def _csr(queries: Int32, rows: Int32, n_queries: int) -> tuple[Int64, Int32]:
-    seen = Seen.of(queries, rows, n_queries, 1)
-    return seen.indptr, seen.rows
+def _found(
+    index: recall.Index, queries: Float32, k: int, excluded: Seen, allow: Bool | None, exact: bool, threads: int
+) -> tuple[Int64, Float32]:
+    filters = Filter(excluded.indptr, excluded.rows, None if allow is None else allow.view(np.uint8))
+    return index.search_checked(queries, k, filters, threads, exact=exact)
 
 
 def _both(a: Bool | None, b: Bool | None) -> Bool | None:

@@ -195,7 +195,8 @@ class Newcomers(Served):
     ) -> Recalled:
         """Return the k items whose vectors have the largest cosine with that of an item, itself left out.
 
-        All items are compared, in time proportional to their number.
+        All items are compared, by an exact index of vectors of length 1, which the first call makes: as much memory
+        again as the vectors take.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,11 @@ class Version:
         if read.fields["store"] in store.FOLDERS and len(self.table) != read.fields["users"]:
             raise CorruptError(f"{path}: its table has {len(self.table)} users, expected {read.fields['users']}")
 
+    @cached_property
+    def by_cosine(self) -> recall.Index:
+        """The items by cosine, made for the first who asks for it: few do, and it holds all vectors once more."""
+        return by_cosine(self.index)
+
     def _lengths(self, vectors: Float32, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the product of the lengths of each vector and of each item that it found."""
         lengths: npt.NDArray[np.float64] = np.linalg.norm(self.index.rows[rows], axis=2)
@@ -182,3 +187,8 @@ class Version:
             good = bool((above & (self.scale.scores(sums + slack) >= expected - tolerance)).all())
         if not good:
             raise CorruptError(f"version {self.number} does not answer as its model does; it is not served")
+
+
+def by_cosine(index: recall.Index, threads: int | None = None) -> recall.Index:
+    """Return an exact index of the same vectors by cosine."""
+    return recall.build("exact", index.rows[:, : index.dimension], "cosine", threads=threads)
