@@ -82,6 +82,7 @@ LAYERS = {
             "tuning",
             "halving",
             "folding",
+            "folding_steps",
             "encoders",
             "encoding",
         },

@@ -78,6 +78,13 @@ class Encoder:
         """How many ids have parameters."""
         return len(self.parameters) - 1 - self.features.n_values - self.features.n_numbers - self.n_items
 
+    @property
+    def history(self) -> Float32:
+        """What histories are made of: the row of the default id, then one an item; padded."""
+        return np.concatenate(
+            [self.parameters[self.n_ids, None], self.parameters[len(self.parameters) - self.n_items :]]
+        )
+
     def rows(self, encoded: Encoded, ids: Int32, histories: Histories | None, threads: int) -> Float32:
         """Return vectors, padded: of ids by row, -1 for new ones, with these attributes and histories."""
         terms = self.features.terms(encoded, self.n_ids, np.where(ids < 0, self.n_ids, ids).astype(np.int32))

@@ -1,11 +1,16 @@
-"""Fold-in: the vector of a user or an item that the model was not trained with, out of a few scores."""
+"""Fold-in: the vector of a user or an item that the model was not trained with, out of a few scores.
+
+Users of a model of ranking are folded in by its own loss (`folding_steps`), all else by ridge regression.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from .folding_steps import Negatives, descend, is_ranking, positives, tower
 
 if TYPE_CHECKING:
     from .model import Model
@@ -32,8 +37,13 @@ class Folded(NamedTuple):
     bias: float
 
 
-def fold_user(model: Model, items: Rows, scores: Float64 | None) -> Folded:
-    """Return the user that fits scores of items, given by row, with the items as they are; see `Model.fold_in`."""
+def fold_user(model: Model, items: Rows, scores: Float64 | None) -> Folded | None:
+    """Return the user that fits scores of items, given by row, with the items as they are; see `Model.fold_in`.
+
+    None if there is no positive, under a ranking loss.
+    """
+    if is_ranking(model.parameters):
+        return _ranked_user(model, items, scores)
     sums = None if scores is None else model.scale.sums(scores)
     residuals = above_average(sums, model.mean + model.item_biases[items].astype(np.float64))
     return _ridge(model, model.item_factors[items], residuals)
@@ -123,6 +133,25 @@ def ridge(
     if unit:
         solution[:k] /= np.linalg.norm(solution[:k]) or 1.0
     return Folded(solution[:k].astype(np.float32), float(solution[-1]) if biased else bias)
+
+
+def _ranked_user(model: Model, items: Rows, scores: Float64 | None) -> Folded | None:
+    parameters = model.parameters
+    taken = latest(items[positives(parameters, scores, len(items))])
+    if not len(taken):
+        return None
+    encoder = model.user_encoder
+    if encoder is not None and encoder.n_items:
+        history, k = encoder.history, model.factors
+        return Folded(tower(history[0, :k], history[1 + taken[: parameters["history"]], :k], encoder.unit), 0.0)
+    negatives = Negatives.of(parameters, model.seen.item_counts(model.n_items)).without(taken)
+    factors = model.item_factors
+    return Folded(descend(parameters, factors[taken], factors[negatives.rows], negatives), 0.0)
+
+
+def latest(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return distinct items, the last one first."""
+    return np.array(list(dict.fromkeys(items[::-1].tolist())), items.dtype)
 
 
 def _ridge(model: Model, factors: Float32, residuals: Float64) -> Folded:

@@ -206,12 +206,17 @@ class Model(Factors, Recommender):
         with the items as they are. The bias stays 0 in a model without biases. Where sums are logarithms or log-odds,
         y is that of the score with half a case added: ``log(y + 1/2)``, or ``log((y + 1/2) / (3/2 - y))``.
 
+        Under a ranking loss the items are those the user took, as positives in training: the vector is that of their
+        history, where the model was fitted with ``history``; else what a few steps along the gradient of the loss make
+        of the mean of the items, against the items that negatives come from. The same items give the same vector.
+
         Parameters
         ----------
         items : array_like or a single id
             The ids of n items, n at least 1.
         scores : array_like, optional
-            (n,) finite numbers. By default each item is liked: one point above what the average user gives it.
+            (n,) finite numbers. By default each item is liked: one point above what the average user gives it. Under a
+            ranking loss they only tell which items are positives.
 
         Returns
         -------
@@ -223,13 +228,17 @@ class Model(Factors, Recommender):
         UnknownIdError
             An item is unknown.
         ValueError
-            There are no items, or not as many scores as items, or one is not finite.
+            There are no items, or not as many scores as items, or one is not finite; or, under a ranking loss, none is
+            positive.
         """
         rows = self.items.rows(items, "items")
         if not len(rows):
             raise ValueError(checks.message("items", "none", "at least one item"))
         worth = None if scores is None else checks.floats(scores, "scores", (len(rows),)).astype(np.float64)
-        return fold_user(self, rows, worth)
+        folded = fold_user(self, rows, worth)
+        if folded is None:
+            raise ValueError(checks.message("scores", "no positive", "one at least, to learn from"))
+        return folded
 
     def encode_items(self, table: Any, *, threads: int | None = None) -> Float32:
         """Make vectors of items, new ones too, out of their attributes.

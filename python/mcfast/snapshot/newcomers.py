@@ -9,13 +9,14 @@ import numpy as np
 
 from .. import checks
 from ..errors import UnknownIdError
-from ..folding import Float64, Folded, above_average, is_unit, regularization, ridge
+from ..folding import Float64, Folded, above_average, is_unit, latest, regularization, ridge
+from ..folding_steps import descend, is_ranking, positives, tower
 from ..scale import Scale
 from ..seen import Seen
 from ..store import keys
 from ..store.keys import Id
 from .answers import EXACT, FOLDED, Recalled, RecalledMany
-from .catalogue import Catalogue, Int32
+from .catalogue import Catalogue, Int32, Int64
 from .queries import Queries, Wanted, best_source
 from .served import Served
 from .version import Version
@@ -30,7 +31,9 @@ class Newcomers(Served):
         """Give a user a vector out of a few items, in place of the one they have; it counts from the next request on.
 
         Ridge regression in closed form, as in `Model.fold_in`. For a user of the version the new scores are added to
-        what the vector was learned from: the result is what solving with all scores, old and new, would give.
+        what the vector was learned from: the result is what solving with all scores, old and new, would give. Under a
+        ranking loss a vector of the history, or a few steps along the gradient of the loss, also as there; for a user
+        of the version from the published vector, with all items that they took.
 
         Parameters
         ----------
@@ -264,8 +267,9 @@ def _fold(catalogue: Catalogue, scored: Scored, published: tuple[Folded, Int32] 
     known = rows >= 0
     if not known.any():
         return None
-    worth = None if scores is None else version.scale.sums(scores[known])
-    rows = rows[known]
+    rows, scores = rows[known], None if scores is None else scores[known]
+    if is_ranking(version.info["parameters"]):
+        return _fold_ranked(catalogue, rows, scores, published)
     vectors, biases = catalogue.vectors(rows)
     start, learned = None, None
     if published is not None:
@@ -273,13 +277,35 @@ def _fold(catalogue: Catalogue, scored: Scored, published: tuple[Folded, Int32] 
         learned = catalogue.vectors(np.setdiff1d(seen, rows))[0]
     return ridge(
         vectors,
-        above_average(worth, version.mean + biases.astype(np.float64)),
+        above_average(None if scores is None else version.scale.sums(scores), version.mean + biases.astype(np.float64)),
         regularization(version.info["parameters"]),
         biased=version.index.offsets is not None,
         unit=is_unit(version.info["parameters"]),
         start=start,
         learned=learned,
     )
+
+
+def _fold_ranked(
+    catalogue: Catalogue, rows: Int64, scores: Float64 | None, published: tuple[Folded, Int32] | None
+) -> Folded | None:
+    """As `_fold`; None where nothing is positive, either."""
+    version = catalogue.version
+    parameters = version.info["parameters"]
+    taken = latest(rows[positives(parameters, scores, len(rows))])
+    if not len(taken):
+        return None
+    history = version.history
+    if published is None and history is not None and len(own := taken[taken < len(version.items)]):
+        made = tower(history[0], history[1 + own[: parameters["history"]]], is_unit(parameters))
+        return Folded(made, 0.0)
+    start, bias = None, 0.0
+    if published is not None:
+        (start, bias), seen = published
+        taken = np.union1d(seen, taken)
+    negatives = version.negatives.without(taken)
+    others = catalogue.vectors(negatives.rows)[0]
+    return Folded(descend(parameters, catalogue.vectors(taken)[0], others, negatives, start), bias)
 
 
 def _scored(items: Any, scores: Any) -> Scored:

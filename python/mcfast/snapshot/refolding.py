@@ -36,9 +36,10 @@ def fold_anew(model: Model, live: Live, version: int) -> None:
             for item, score in met.items()
             if (row := _row(model.items, item)) >= 0
         }
-        if known:
+        folded = fold_user(model, *_arrays(known)) if known else None
+        if folded is not None:
             key = keys.encode(user, "user")
-            users.append((key, encode_vector(*fold_user(model, *_arrays(known)), key[1])))
+            users.append((key, encode_vector(*folded, key[1])))
     items = []
     for item, known in by_item.items():
         if _row(model.items, item) < 0:

@@ -16,6 +16,7 @@ from .. import _core, files, recall, store
 from ..data.attributes import Attributes, write_attributes
 from ..data.ids import Ids
 from ..errors import CorruptError
+from ..folding_steps import Negatives
 from ..model import Model
 from ..scale import Scale
 from .root import INDEX
@@ -84,6 +85,8 @@ def write(
     popular = np.lexsort((np.arange(model.n_items), -model.item_biases, -counts)).astype(np.int32)
     arrays: dict[str, files.AnyArray] = {"popular_rows": popular, "popular_counts": counts[popular]}
     arrays |= model.items.arrays("item")
+    if model.user_encoder is not None and model.user_encoder.n_items:
+        arrays["history"] = model.user_encoder.history[:, : model.factors]
 
     def write_users(file: Path) -> None:
         seen = model.seen.select(users)
@@ -122,6 +125,8 @@ class Version:
     popular_rows, popular_counts : numpy.ndarray
         int32 and int64: all items, the most popular first, and how many users met them.
     user_attributes, item_attributes : Attributes
+    history : numpy.ndarray or None
+        (1 + n_items, K) float32: what the vectors of histories are made of, where there are any.
     """
 
     def __init__(self, path: Path, number: int, *, verify: bool, threads: int | None) -> None:
@@ -134,6 +139,7 @@ class Version:
         self.items = Ids.from_arrays("item", read.arrays)
         self.items.rows(self.items.values[:1])  # prepares the search for ids
         self.popular_rows, self.popular_counts = read.arrays["popular_rows"], read.arrays["popular_counts"]
+        self.history: Float32 | None = read.arrays.get("history")
         self.user_attributes, self.item_attributes = (Attributes(read.blobs.get(name)) for name in ("users", "items"))
         self.index = recall.load(path / INDEX, verify=verify, threads=threads)
         if self.index.size != len(self.items) or self.index.dimension != read.fields["factors"]:
@@ -152,6 +158,13 @@ class Version:
     def by_cosine(self) -> recall.Index:
         """The items by cosine, made for the first who asks for it: few do, and it holds all vectors once more."""
         return by_cosine(self.index)
+
+    @cached_property
+    def negatives(self) -> Negatives:
+        """What users are set against who are folded in, under a ranking loss."""
+        counts = np.zeros(len(self.items), np.int64)
+        counts[self.popular_rows] = self.popular_counts
+        return Negatives.of(self.info["parameters"], counts)
 
     def _lengths(self, vectors: Float32, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the product of the lengths of each vector and of each item that it found."""
