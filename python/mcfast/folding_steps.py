@@ -18,7 +18,7 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Parameters = Mapping[str, Any]
 
-SAMPLE = 8192  # negatives that a large catalogue is represented by
+SAMPLE = 4096  # negatives that a large catalogue is represented by
 STEPS = 32
 STEP = 0.5  # how far an entry may move in the first step, of the root mean square of the entries at the start
 
@@ -206,5 +206,5 @@ def _shares(w: Float64) -> Float64:
 
 
 def _sigmoid(x: Float64) -> Float64:
-    values: Float64 = np.exp(-np.logaddexp(0, -x))
+    values: Float64 = 0.5 + 0.5 * np.tanh(0.5 * x)  # which cannot overflow
     return values
