@@ -8,7 +8,7 @@ from mcfast import _core
 from test_ranking_losses import FACTORS, LOSSES, MARGIN, WEIGHT, exported, some_pairs, trainer_of
 
 N_USERS, N_ITEMS = 8, 7
-PAIRS = [(0, 1), (0, 2), (0, 5), (1, 1), (2, 6), (3, 3), (4, 0), (5, 4), (6, 2), (7, 6), (7, 0)]
+PAIRS = [(0, 1), (0, 2), (0, 5), (1, 1), (2, 6), (3, 3), (4, 0), (5, 4), (6, 2), (7, 6), (7, 0), (7, 1)]
 
 
 def terms_of(n, n_values, seed, histories=None, n_items=0, power=0.5):
@@ -33,10 +33,15 @@ def histories_of(pairs, n_users):
     return [[i for u, i in pairs if u == user] for user in range(n_users)]
 
 
+def longer(histories, n_items):
+    """Histories with up to two items more than the positives."""
+    return [sorted({*items, user % n_items, (user + 3) % n_items}) for user, items in enumerate(histories)]
+
+
 KINDS = {
     "attributes": (terms_of(N_USERS, 5, 1), terms_of(N_ITEMS, 4, 2)),
     "history": (
-        terms_of(N_USERS, 3, 1, histories_of(PAIRS, N_USERS), N_ITEMS),
+        terms_of(N_USERS, 3, 1, longer(histories_of(PAIRS, N_USERS), N_ITEMS), N_ITEMS),
         terms_of(N_ITEMS, 0, 2),
     ),
     "mean history": (

@@ -69,7 +69,8 @@ py::tuple compose_gradients(const Array<int64_t>& indptr, const Array<int32_t>& 
     Array<T> out({static_cast<py::ssize_t>(composition.touched()), static_cast<py::ssize_t>(width)});
     for (int64_t i = 0; i < composition.touched(); ++i) {
         touched.mutable_at(i) = composition.parameter(i);
-        std::copy_n(composition.gradient(i), width, out.mutable_data() + i * width);
+        const auto [by, vector] = composition.slope(i);
+        for (int64_t k = 0; k < width; ++k) out.mutable_data()[i * width + k] = by * vector[k];
     }
     return py::make_tuple(touched, out);
 }

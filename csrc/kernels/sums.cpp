@@ -34,6 +34,7 @@ void gather(const Sums& s, const T* table, T* out) {
     constexpr int64_t n = sizeof(typename Vector<T>::type) / sizeof(T);
     for (int64_t i = 0; i < s.n; ++i, out += s.width) {
         int64_t k = 0;
+        for (; k + 8 * n <= s.width; k += 8 * n) sum<T, 8>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
         for (; k + 4 * n <= s.width; k += 4 * n) sum<T, 4>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
         for (; k < s.width; k += n) sum<T, 1>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
     }

@@ -9,9 +9,9 @@
 namespace mcfast::rank {
 
 struct Contribution {
-    int32_t row;
-    bool positive;  // else as a negative
-    const float* gradient;
+    uint32_t row : 31, positive : 1;  // or as a negative
+    float by;
+    const float* gradient;  // times `by`
 };
 
 class Contributions {

@@ -30,6 +30,9 @@ public:
 
     int64_t n_rows() const { return n_rows_; }
     bool composed() const { return parts_.has_value(); }
+    bool with_histories() const { return composed() && !parts_->histories.empty(); }
+    // Rows that a block of n vectors needs room for while it is composed.
+    int64_t room(int64_t n) const { return with_histories() ? n + n / 2 : n; }
     // Rows of the table stay on the unit sphere; if composed, only what is made of them does.
     bool unit_table() const { return unit_ && !composed(); }
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr float initial_noise = 0.3f;     // times 1 / sqrt(factors)
 constexpr int64_t grain = 64;             // rows updated at a time
+constexpr int64_t run_length = 8;         // positives of a user that come together, where histories are shared
 constexpr double temperature_rate = 0.1;  // of the learning rate, for the logarithm of the temperature
 constexpr double least_temperature = 1e-2, largest_temperature = 1e2;
 constexpr auto poll_interval = std::chrono::milliseconds(100);
@@ -69,7 +70,7 @@ Trainer::Trainer(const Positives& p, const Lists& given, std::optional<Parts> of
     for (size_t i = 0; i < expected.size(); ++i) expected[i] *= static_cast<double>(item_counts[i]);
     sampler_.emplace(options.negatives, expected, options.seed);
     for (Result& result : results_) {
-        result.users = Buffer<float>(tile_rows * width_);
+        result.users = Buffer<float>(users_side_.room(tile_rows) * width_);
         result.items = Buffer<float>((tile_rows + kernels::padded(sampler_->size())) * width_);
         result.of_users = users_side_.composition();
         result.of_items = items_side_.composition();
@@ -94,6 +95,27 @@ void Trainer::shuffle(uint32_t epoch) {
         const auto b = bits(i, 1);
         std::swap(order_[i - 1], order_[static_cast<size_t>(below(b[0], b[1], static_cast<int64_t>(i)))]);
     }
+    if (users_side_.with_histories()) join_runs();
+}
+
+// Brings the positives of a user together, a run at a time, to where the first of the run is: what a history adds up to
+// is found once a run.
+void Trainer::join_runs() {
+    std::vector<int64_t> met(static_cast<size_t>(users_side_.n_rows())), run_of(met.size()), starts(1);
+    std::vector<int64_t> runs, joined(order_.size());
+    for (const int64_t positive : order_) {
+        const auto user = static_cast<size_t>(users_[static_cast<size_t>(positive)]);
+        if (met[user]++ % run_length == 0) {
+            run_of[user] = static_cast<int64_t>(starts.size()) - 1;
+            starts.push_back(0);
+        }
+        runs.push_back(run_of[user]);
+        ++starts[static_cast<size_t>(runs.back()) + 1];
+    }
+    std::partial_sum(starts.begin(), starts.end(), starts.begin());
+    for (size_t i = 0; i < order_.size(); ++i)
+        joined[static_cast<size_t>(starts[static_cast<size_t>(runs[i])]++)] = order_[i];
+    order_.swap(joined);
 }
 
 double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
@@ -149,7 +171,7 @@ void Trainer::compute(const Step& step, int64_t tile, Result& to, Desk& desk) {
     const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - first);
     const int64_t columns = sampler_->size(), stride = kernels::padded(columns);
     if (desk.users.size() == 0) {
-        desk.vectors = Buffer<float>(tile_rows * width_);
+        desk.vectors = Buffer<float>(users_side_.room(tile_rows) * width_);
         desk.users = Buffer<float>(tile_rows * width_);
         desk.items = Buffer<float>((tile_rows + stride) * width_);
         desk.row_corrections = Buffer<float>(tile_rows);
@@ -237,13 +259,16 @@ void Trainer::contribute(const Step& step, int64_t tile, const Result& result) {
     const auto add = [&](const std::optional<Composition>& composition, const int32_t* positives,
                          const std::vector<int32_t>& negatives, const float* gradients, Contributions& to) {
         if (composition) {
-            for (int64_t i = 0; i < composition->touched(); ++i)
-                to.add({composition->parameter(i), true, composition->gradient(i)});
+            for (int64_t i = 0; i < composition->touched(); ++i) {
+                const auto [by, gradient] = composition->slope(i);
+                to.add({static_cast<uint32_t>(composition->parameter(i)), true, by, gradient});
+            }
             return;
         }
-        for (int64_t r = 0; r < rows; ++r, gradients += width_) to.add({positives[r], true, gradients});
+        for (int64_t r = 0; r < rows; ++r, gradients += width_)
+            to.add({static_cast<uint32_t>(positives[r]), true, 1, gradients});
         for (const int32_t negative : negatives) {
-            to.add({negative, false, gradients});
+            to.add({static_cast<uint32_t>(negative), false, 1, gradients});
             gradients += width_;
         }
     };
@@ -343,9 +368,9 @@ void Trainer::update(const Side& side, Table& table, Contributions& contribution
         for (int64_t group = begin; group < end; ++group) {
             const Contribution* const first = contributions.begin(group);
             const Contribution* const last = contributions.end(group);
-            std::copy_n(first->gradient, width_, sum.data());
+            for (int64_t k = 0; k < width_; ++k) sum[k] = first->by * first->gradient[k];
             for (const Contribution* c = first + 1; c < last; ++c)
-                for (int64_t k = 0; k < width_; ++k) sum[k] += c->gradient[k];
+                for (int64_t k = 0; k < width_; ++k) sum[k] += c->by * c->gradient[k];
             if (l2 > 0 && !side.composed()) {
                 const auto positives = std::count_if(first, last, [](const Contribution& c) { return c.positive; });
                 const float strength = l2 * static_cast<float>(positives);

@@ -102,6 +102,7 @@ private:
     };
 
     void shuffle(uint32_t epoch);
+    void join_runs();
     void compute(const Step& step, int64_t tile, Result& to, Desk& desk);
     void hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const;
     std::vector<uint8_t> drop(uint32_t epoch, uint32_t tile, int64_t first, int64_t n) const;
