@@ -26,7 +26,8 @@ T dot(const T* a, const T* b, int64_t width) {
 }  // namespace
 
 template <class T>
-Composition<T>::Composition(const Terms& terms, int64_t width, bool unit) : terms_(terms), width_(width), unit_(unit) {}
+Composition<T>::Composition(const Terms& terms, int64_t width, bool unit)
+    : terms_(terms), width_(width), unit_(unit), tower_(terms.units, width) {}
 
 template <class T>
 void Composition<T>::add(int32_t parameter, float coefficient, Places& places) {
@@ -132,6 +133,10 @@ void Composition<T>::compose(const T* parameters, T* block) {
     kernel(T{}).gather({laid, width_, starts_.data(), parameters_.data(), coefficients_.data()}, parameters, block);
     for (const Share& share : shares_)
         add_row(block + share.sum * width_, share.by, width_, block + share.row * width_);
+    if (terms_.units > 0) {
+        weights_ = parameters + (terms_.n_parameters - tower_.rows()) * width_;
+        tower_.forward(weights_, n_, block);
+    }
     if (!unit_) return;
     lengths_.resize(static_cast<size_t>(n_));
     for (int64_t i = 0; i < n_; ++i, block += width_) {
@@ -153,6 +158,7 @@ void Composition<T>::backward(const T* block, T* d_block) {
             for (int64_t k = 0; k < width_; ++k) d[k] = (d[k] - along * y[k]) * scale;
         }
     }
+    if (terms_.units > 0) tower_.backward(weights_, n_, d_block);
     const auto laid = static_cast<int64_t>(starts_.size()) - 1;
     std::fill(d_block + n_ * width_, d_block + laid * width_, T{0});
     for (const Share& share : shares_)
@@ -164,15 +170,19 @@ void Composition<T>::backward(const T* block, T* d_block) {
     }
     kernel(T{}).gather({turned, width_, turned_starts_.data(), turned_rows_.data(), turned_coefficients_.data()},
                        d_block, gradients_.data());
-    slopes_.resize(touched_.size());
+    slopes_.resize(counts_.size());
     const T* own = gradients_.data();
-    for (size_t p = 0; p < touched_.size(); ++p) {
+    for (size_t p = 0; p < counts_.size(); ++p) {
         if (counts_[p] == 1) {
             slopes_[p] = {alone_[p].coefficient, d_block + alone_[p].row * width_};
         } else {
             slopes_[p] = {1, own};
             own += width_;
         }
+    }
+    for (int64_t i = 0; i < tower_.rows(); ++i) {
+        touched_.push_back(terms_.n_parameters - static_cast<int32_t>(tower_.rows() - i));
+        slopes_.push_back({1, tower_.gradient(i)});
     }
 }
 

@@ -1,10 +1,11 @@
 // Rows that are sums of parameter rows: of an id, of the values of attributes, of the weights of numbers.
 //
 // One table of parameters holds all of a side: a row an id, then the default id, then a row a value of an attribute,
-// then a row a numeric attribute, then a row an item that may be in a history. Row r of the side is x_r = sum of
-// coefficient * parameter over its terms, the id first (coefficient 1), then the values (shares that add up to 1: their
-// mean), then the numbers (themselves), then the history; and x / |x| where rows are to be of unit length. Where the id
-// is dropped, the default id stands in its place, which also serves rows that have no id of their own.
+// then a row a numeric attribute, then a row an item that may be in a history, then the weights of a tower. Row r of
+// the side is x_r = sum of coefficient * parameter over its terms, the id first (coefficient 1), then the values
+// (shares that add up to 1: their mean), then the numbers (themselves), then the history; what the tower, if there is
+// one, makes of that; and x / |x| where rows are to be of unit length. Where the id is dropped, the default id stands
+// in its place, which also serves rows that have no id of their own.
 //
 // Training composes the rows of a tile once, and takes the gradients of what it composed back to the parameters:
 //
@@ -28,6 +29,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "compose/tower.h"
 #include "memory.h"
 
 namespace mcfast::compose {
@@ -44,6 +46,7 @@ struct Terms {
     const int64_t* histories = nullptr;
     int32_t first_item = 0;
     double power = 1;
+    int32_t units = 0;  // of the tower; 0: none
 };
 
 // What a thread needs to lay rows: the place of each parameter among those touched, -1 between two calls.
@@ -68,6 +71,7 @@ public:
     void compose(const T* parameters, T* block);
     void backward(const T* block, T* d_block);
 
+    // The tower's weights are among them once backward() was called.
     int64_t touched() const { return static_cast<int64_t>(touched_.size()); }
     int32_t parameter(int64_t i) const { return touched_[static_cast<size_t>(i)]; }
     Slope<T> slope(int64_t i) const { return slopes_[static_cast<size_t>(i)]; }
@@ -103,6 +107,8 @@ private:
     std::vector<int32_t> turned_rows_;
     std::vector<float> turned_coefficients_;
     std::vector<Slope<T>> slopes_;
+    Tower<T> tower_;
+    const T* weights_ = nullptr;  // of the tower, since compose()
     Buffer<T> gradients_;
     int64_t room_ = 0;  // rows that gradients_ holds
 };

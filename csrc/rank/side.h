@@ -20,6 +20,7 @@ struct Parts {
     std::vector<float> coefficients;
     int32_t n_parameters, default_id, first_item;
     double power;
+    int32_t units;
 
     compose::Terms terms() const;
 };
@@ -37,7 +38,7 @@ public:
     bool unit_table() const { return unit_ && !composed(); }
 
     // A table for this side, and its first state; `counts`: the positives of each row. What no row with a positive is
-    // made of is 0.
+    // made of is 0, and so is of a tower what it adds.
     Table table(int64_t factors, Optimizer optimizer) const;
     void initialise(Table& table, const std::vector<int64_t>& counts, float noise, uint64_t seed, Stream stream,
                     int threads) const;

@@ -6,43 +6,24 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "parallel.h"
+#include "rank/order.h"
 
 namespace mcfast::rank {
 namespace {
 
 constexpr float initial_noise = 0.3f;     // times 1 / sqrt(factors)
 constexpr int64_t grain = 64;             // rows updated at a time
-constexpr int64_t run_length = 8;         // positives of a user that come together, where histories are shared
 constexpr double temperature_rate = 0.1;  // of the learning rate, for the logarithm of the temperature
 constexpr double least_temperature = 1e-2, largest_temperature = 1e2;
 constexpr auto poll_interval = std::chrono::milliseconds(100);
-
-// The probability that a positive of each item takes part in an epoch: that of word2vec (Mikolov et al., NIPS 2013),
-// sqrt(share / subsampling) less of what is above it.
-std::vector<double> kept(const std::vector<int64_t>& counts, int64_t n, double subsampling) {
-    std::vector<double> out(counts.size(), 1.0);
-    if (subsampling > 0)
-        for (size_t i = 0; i < counts.size(); ++i)
-            if (counts[i] > 0)
-                out[i] =
-                    std::min(1.0, std::sqrt(subsampling * static_cast<double>(n) / static_cast<double>(counts[i])));
-    return out;
-}
 
 std::vector<int64_t> count(const std::vector<int32_t>& rows, int32_t n) {
     std::vector<int64_t> out(static_cast<size_t>(n));
     for (const int32_t row : rows) ++out[static_cast<size_t>(row)];
     return out;
-}
-
-// Uniform in 0 .. n-1, from 64 bits.
-int64_t below(uint32_t high, uint32_t low, int64_t n) {
-    const uint64_t bits = uint64_t{high} << 32 | low;
-    return static_cast<int64_t>((static_cast<unsigned __int128>(bits) * static_cast<uint64_t>(n)) >> 64);
 }
 
 double dot(const float* a, const float* b, int64_t width) { return kernels::active().score->dot(a, b, width); }
@@ -80,46 +61,9 @@ Trainer::Trainer(const Positives& p, const Lists& given, std::optional<Parts> of
 
 double Trainer::temperature() const { return std::exp(-state_.log_scale); }
 
-// The positives of an epoch in random order; of items that are subsampled, a random part.
-void Trainer::shuffle(uint32_t epoch) {
-    const auto bits = [&](size_t i, uint32_t draw) {
-        return philox(options_.seed, {static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32) << 1 | draw, epoch,
-                                      static_cast<uint32_t>(Stream::positives)});
-    };
-    order_.clear();
-    for (size_t i = 0; i < items_.size(); ++i) {
-        const double keep = keep_[static_cast<size_t>(items_[i])];
-        if (keep >= 1 || bits(i, 0)[0] < keep * 0x1p32) order_.push_back(static_cast<int64_t>(i));
-    }
-    for (size_t i = order_.size(); i > 1; --i) {
-        const auto b = bits(i, 1);
-        std::swap(order_[i - 1], order_[static_cast<size_t>(below(b[0], b[1], static_cast<int64_t>(i)))]);
-    }
-    if (users_side_.with_histories()) join_runs();
-}
-
-// Brings the positives of a user together, a run at a time, to where the first of the run is: what a history adds up to
-// is found once a run.
-void Trainer::join_runs() {
-    std::vector<int64_t> met(static_cast<size_t>(users_side_.n_rows())), run_of(met.size()), starts(1);
-    std::vector<int64_t> runs, joined(order_.size());
-    for (const int64_t positive : order_) {
-        const auto user = static_cast<size_t>(users_[static_cast<size_t>(positive)]);
-        if (met[user]++ % run_length == 0) {
-            run_of[user] = static_cast<int64_t>(starts.size()) - 1;
-            starts.push_back(0);
-        }
-        runs.push_back(run_of[user]);
-        ++starts[static_cast<size_t>(runs.back()) + 1];
-    }
-    std::partial_sum(starts.begin(), starts.end(), starts.begin());
-    for (size_t i = 0; i < order_.size(); ++i)
-        joined[static_cast<size_t>(starts[static_cast<size_t>(runs[i])]++)] = order_[i];
-    order_.swap(joined);
-}
-
 double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
-    shuffle(number);
+    shuffle(items_, keep_, options_.seed, number, order_);
+    if (users_side_.with_histories()) join_runs(users_, users_side_.n_rows(), order_);  // they share sums
     const auto n = static_cast<int64_t>(order_.size());
     const double rate = temperature_rate * learning_rate;
     std::vector<Desk> desks(static_cast<size_t>(threads));

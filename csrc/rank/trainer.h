@@ -101,8 +101,6 @@ private:
         std::vector<int32_t> users, items;  // of the batch
     };
 
-    void shuffle(uint32_t epoch);
-    void join_runs();
     void compute(const Step& step, int64_t tile, Result& to, Desk& desk);
     void hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const;
     std::vector<uint8_t> drop(uint32_t epoch, uint32_t tile, int64_t first, int64_t n) const;
