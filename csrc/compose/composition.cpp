@@ -30,25 +30,18 @@ Composition<T>::Composition(const Terms& terms, int64_t width, bool unit)
     : terms_(terms), width_(width), unit_(unit), tower_(terms.units, width) {}
 
 template <class T>
-void Composition<T>::add(int32_t parameter, float coefficient, Places& places) {
-    int32_t& place = places[static_cast<size_t>(parameter)];
-    if (place < 0) {
-        place = static_cast<int32_t>(touched_.size());
-        touched_.push_back(parameter);
-    }
-    parameters_.push_back(parameter);
-    places_.push_back(place);
-    coefficients_.push_back(coefficient);
-}
-
-template <class T>
 void Composition<T>::lay(const int32_t* rows, const uint8_t* dropped, const int32_t* without, int64_t n,
                          Places& places) {
-    places.resize(static_cast<size_t>(terms_.n_parameters), -1);
-    touched_.clear();
-    parameters_.clear();
-    places_.clear();
-    coefficients_.clear();
+    size_t most = 0, at = 0;  // terms: a sum has no more than a row that shares it
+    for (int64_t i = 0; i < n; ++i)
+        most += 2 * static_cast<size_t>(terms_.indptr[rows[i] + 1] - terms_.indptr[rows[i]]);
+    parameters_.resize(most);
+    coefficients_.resize(most);
+    const auto add = [&](int32_t parameter, float coefficient) {
+        parameters_[at] = parameter;
+        coefficients_[at++] = coefficient;
+    };
+    const auto close_row = [&] { starts_.push_back(static_cast<int64_t>(at)); };
     shares_.clear();
     common_.clear();
     starts_.assign(1, 0);
@@ -67,20 +60,19 @@ void Composition<T>::lay(const int32_t* rows, const uint8_t* dropped, const int3
         }
         const int64_t alone = common_starts_.back(), shared = static_cast<int64_t>(common_.size()) - alone;
         for (int64_t i = first; i < last; ++i) {
-            add(dropped && dropped[i] ? terms_.default_id : terms_.parameters[begin], terms_.coefficients[begin],
-                places);
-            for (int64_t t = begin + 1; t < history; ++t) add(terms_.parameters[t], terms_.coefficients[t], places);
+            add(dropped && dropped[i] ? terms_.default_id : terms_.parameters[begin], terms_.coefficients[begin]);
+            for (int64_t t = begin + 1; t < history; ++t) add(terms_.parameters[t], terms_.coefficients[t]);
             const auto takes = [&](int64_t t) { return terms_.parameters[t] - terms_.first_item != without[i]; };
             const auto others = shared + std::count_if(apart_.begin(), apart_.end(), takes);
             const double longer = static_cast<double>(end - history) / static_cast<double>(others);
             const float by = others == end - history ? 1 : static_cast<float>(std::pow(longer, terms_.power));
             for (const int64_t t : apart_)
-                if (takes(t)) add(terms_.parameters[t], by * terms_.coefficients[t], places);
+                if (takes(t)) add(terms_.parameters[t], by * terms_.coefficients[t]);
             if (last - first > 1 && shared > 0)
                 shares_.push_back({i, n + static_cast<int64_t>(common_starts_.size()) - 1, by});
             else
                 for (auto t = common_.begin() + alone; t != common_.end(); ++t)
-                    add(terms_.parameters[*t], by * terms_.coefficients[*t], places);
+                    add(terms_.parameters[*t], by * terms_.coefficients[*t]);
             close_row();
         }
         if (last - first > 1 && shared > 0)
@@ -89,21 +81,35 @@ void Composition<T>::lay(const int32_t* rows, const uint8_t* dropped, const int3
             common_.resize(static_cast<size_t>(alone));
     }
     for (size_t sum = 1; sum < common_starts_.size(); ++sum) {
-        for (int64_t at = common_starts_[sum - 1]; at < common_starts_[sum]; ++at) {
-            const int64_t t = common_[static_cast<size_t>(at)];
-            add(terms_.parameters[t], terms_.coefficients[t], places);
+        for (int64_t i = common_starts_[sum - 1]; i < common_starts_[sum]; ++i) {
+            const int64_t t = common_[static_cast<size_t>(i)];
+            add(terms_.parameters[t], terms_.coefficients[t]);
         }
         close_row();
     }
-    for (const int32_t parameter : touched_) places[static_cast<size_t>(parameter)] = -1;
-    turn();
+    parameters_.resize(at);
+    coefficients_.resize(at);
+    turn(places);
 }
 
-// Brings the terms of the parameters that have several into the order of parameters.
+// Finds which parameters are touched, and brings the terms of those that have several into the order of parameters.
 template <class T>
-void Composition<T>::turn() {
-    counts_.assign(touched_.size(), 0);
-    for (const int32_t place : places_) ++counts_[static_cast<size_t>(place)];
+void Composition<T>::turn(Places& places) {
+    places.resize(static_cast<size_t>(terms_.n_parameters), -1);
+    places_.resize(parameters_.size());
+    touched_.clear();
+    counts_.clear();
+    for (size_t t = 0; t < parameters_.size(); ++t) {
+        int32_t& place = places[static_cast<size_t>(parameters_[t])];
+        if (place < 0) {
+            place = static_cast<int32_t>(touched_.size());
+            touched_.push_back(parameters_[t]);
+            counts_.push_back(0);
+        }
+        places_[t] = place;
+        ++counts_[static_cast<size_t>(place)];
+    }
+    for (const int32_t parameter : touched_) places[static_cast<size_t>(parameter)] = -1;
     next_.resize(touched_.size());
     turned_starts_.assign(1, 0);
     for (size_t p = 0; p < touched_.size(); ++p)

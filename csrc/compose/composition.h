@@ -82,9 +82,7 @@ private:
         int64_t row, sum;
         T by;
     };
-    void add(int32_t parameter, float coefficient, Places& places);
-    void turn();
-    void close_row() { starts_.push_back(static_cast<int64_t>(parameters_.size())); }
+    void turn(Places& places);
 
     Terms terms_;
     int64_t width_;

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "philox.h"
 
 namespace mcfast::rank {
 namespace {
-
-constexpr int64_t run_length = 8;  // longer ones save little, and steps of a user become few
 
 // Uniform in 0 .. n-1, from 64 bits.
 int64_t below(uint32_t high, uint32_t low, int64_t n) {
@@ -45,24 +42,6 @@ void shuffle(const std::vector<int32_t>& items, const std::vector<double>& keep,
         const auto b = bits(i, 1);
         std::swap(order[i - 1], order[static_cast<size_t>(below(b[0], b[1], static_cast<int64_t>(i)))]);
     }
-}
-
-void join_runs(const std::vector<int32_t>& users, int64_t n_users, std::vector<int64_t>& order) {
-    std::vector<int64_t> met(static_cast<size_t>(n_users)), run_of(met.size()), starts(1);
-    std::vector<int64_t> runs, joined(order.size());
-    for (const int64_t positive : order) {
-        const auto user = static_cast<size_t>(users[static_cast<size_t>(positive)]);
-        if (met[user]++ % run_length == 0) {
-            run_of[user] = static_cast<int64_t>(starts.size()) - 1;
-            starts.push_back(0);
-        }
-        runs.push_back(run_of[user]);
-        ++starts[static_cast<size_t>(runs.back()) + 1];
-    }
-    std::partial_sum(starts.begin(), starts.end(), starts.begin());
-    for (size_t i = 0; i < order.size(); ++i)
-        joined[static_cast<size_t>(starts[static_cast<size_t>(runs[i])]++)] = order[i];
-    order.swap(joined);
 }
 
 }  // namespace mcfast::rank

@@ -14,7 +14,4 @@ std::vector<double> kept(const std::vector<int64_t>& counts, int64_t n, double s
 void shuffle(const std::vector<int32_t>& items, const std::vector<double>& keep, uint64_t seed, uint32_t epoch,
              std::vector<int64_t>& order);
 
-// Brings the positives of a user together, a run of a few at a time, to where the first of the run is.
-void join_runs(const std::vector<int32_t>& users, int64_t n_users, std::vector<int64_t>& order);
-
 }  // namespace mcfast::rank

@@ -63,7 +63,6 @@ double Trainer::temperature() const { return std::exp(-state_.log_scale); }
 
 double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
     shuffle(items_, keep_, options_.seed, number, order_);
-    if (users_side_.with_histories()) join_runs(users_, users_side_.n_rows(), order_);  // they share sums
     const auto n = static_cast<int64_t>(order_.size());
     const double rate = temperature_rate * learning_rate;
     std::vector<Desk> desks(static_cast<size_t>(threads));
@@ -72,6 +71,10 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
     auto polled = std::chrono::steady_clock::now();
     for (int64_t first = 0; first < n; first += options_.batch) {
         const int64_t size = std::min(options_.batch, n - first), tiles = (size + tile_rows - 1) / tile_rows;
+        if (users_side_.with_histories())  // neighbours share the sum of their history
+            std::stable_sort(order_.begin() + first, order_.begin() + first + size, [&](int64_t a, int64_t b) {
+                return users_[static_cast<size_t>(a)] < users_[static_cast<size_t>(b)];
+            });
         step.users.resize(static_cast<size_t>(size));
         step.items.resize(static_cast<size_t>(size));
         for (int64_t i = 0; i < size; ++i) {
@@ -84,9 +87,10 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
             for (int64_t tile; (tile = next.fetch_add(1)) < tiles;)
                 compute(step, tile, results_[static_cast<size_t>(tile)], desks[static_cast<size_t>(worker)]);
         });
-        of_users_.clear();
-        of_items_.clear();
-        for (int64_t tile = 0; tile < tiles; ++tile) contribute(step, tile, results_[static_cast<size_t>(tile)]);
+        std::atomic<int> side{0};
+        parallel::run(std::min(threads, 2), [&](int) {
+            for (int which; (which = side.fetch_add(1)) < 2;) collect(step, tiles, which == 0);
+        });
         update(users_side_, state_.users, of_users_, options_.user_l2, learning_rate, threads);
         update(items_side_, state_.items, of_items_, options_.item_l2, learning_rate, threads);
         double slope = 0;
@@ -196,28 +200,31 @@ void Trainer::backward(int64_t rows, const Desk& desk, Result& to) const {
     }
 }
 
-// Adds what a tile has found to what rows, or parameters, are moved by.
-void Trainer::contribute(const Step& step, int64_t tile, const Result& result) {
-    const int64_t start = tile * tile_rows;
-    const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - start);
-    const auto add = [&](const std::optional<Composition>& composition, const int32_t* positives,
-                         const std::vector<int32_t>& negatives, const float* gradients, Contributions& to) {
-        if (composition) {
+// Lists what the tiles have found for the rows, or parameters, of a side.
+void Trainer::collect(const Step& step, int64_t tiles, bool users) {
+    Contributions& to = users ? of_users_ : of_items_;
+    to.clear();
+    const std::vector<int32_t>& positives = users ? step.users : step.items;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+        const Result& result = results_[static_cast<size_t>(tile)];
+        if (const auto& composition = users ? result.of_users : result.of_items) {
             for (int64_t i = 0; i < composition->touched(); ++i) {
                 const auto [by, gradient] = composition->slope(i);
                 to.add({static_cast<uint32_t>(composition->parameter(i)), true, by, gradient});
             }
-            return;
+            continue;
         }
-        for (int64_t r = 0; r < rows; ++r, gradients += width_)
-            to.add({static_cast<uint32_t>(positives[r]), true, 1, gradients});
-        for (const int32_t negative : negatives) {
-            to.add({static_cast<uint32_t>(negative), false, 1, gradients});
-            gradients += width_;
+        const float* gradient = (users ? result.users : result.items).data();
+        const auto end = std::min(static_cast<int64_t>(positives.size()), (tile + 1) * tile_rows);
+        for (int64_t i = tile * tile_rows; i < end; ++i, gradient += width_)
+            to.add({static_cast<uint32_t>(positives[static_cast<size_t>(i)]), true, 1, gradient});
+        if (users) continue;
+        for (const int32_t negative : result.drawn.items) {
+            to.add({static_cast<uint32_t>(negative), false, 1, gradient});
+            gradient += width_;
         }
-    };
-    add(result.of_users, step.users.data() + start, {}, result.users.data(), of_users_);
-    add(result.of_items, step.items.data() + start, result.drawn.items, result.items.data(), of_items_);
+    }
+    to.sort(static_cast<int32_t>((users ? state_.users : state_.items).n_rows()));
 }
 
 // Which of n ids the default id stands in for, those from place `first` of a tile.
@@ -303,18 +310,20 @@ void Trainer::scale_back(int64_t rows, const float* vectors, const float* scaled
     }
 }
 
-void Trainer::update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+void Trainer::update(const Side& side, Table& table, const Contributions& contributions, float l2, float learning_rate,
                      int threads) {
-    contributions.sort(static_cast<int32_t>(table.n_rows()));
     const Steps how{options_.optimizer, side.unit_table(), learning_rate};
     parallel::chunks(threads, contributions.groups(), grain, [&](int64_t, int64_t begin, int64_t end) {
         Buffer<float> sum(width_);
         for (int64_t group = begin; group < end; ++group) {
             const Contribution* const first = contributions.begin(group);
             const Contribution* const last = contributions.end(group);
+            contributions.fetch(first, width_);
             for (int64_t k = 0; k < width_; ++k) sum[k] = first->by * first->gradient[k];
-            for (const Contribution* c = first + 1; c < last; ++c)
+            for (const Contribution* c = first + 1; c < last; ++c) {
+                contributions.fetch(c, width_);
                 for (int64_t k = 0; k < width_; ++k) sum[k] += c->by * c->gradient[k];
+            }
             if (l2 > 0 && !side.composed()) {
                 const auto positives = std::count_if(first, last, [](const Contribution& c) { return c.positive; });
                 const float strength = l2 * static_cast<float>(positives);

@@ -107,8 +107,8 @@ private:
     void scale(const Step& step, int64_t first, int64_t rows, const float* vectors, float* to) const;
     void scale_back(int64_t rows, const float* vectors, const float* scaled, float* gradients) const;
     void backward(int64_t rows, const Desk& desk, Result& to) const;
-    void contribute(const Step& step, int64_t tile, const Result& result);
-    void update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+    void collect(const Step& step, int64_t tiles, bool users);
+    void update(const Side& side, Table& table, const Contributions& contributions, float l2, float learning_rate,
                 int threads);
 
     Options options_;
