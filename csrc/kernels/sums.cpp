@@ -1,4 +1,4 @@
-// Weighted sums of rows of a table, and what they pass back to it.
+// Weighted sums of rows of a table.
 #include "simd.h"
 
 namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
@@ -40,24 +40,10 @@ void gather(const Sums& s, const T* table, T* out) {
     }
 }
 
-template <class T>
-void scatter(const Sums& s, const T* in, T* table) {
-    typedef typename Vector<T>::type vector;
-    constexpr int64_t n = sizeof(vector) / sizeof(T);
-    for (int64_t i = 0; i < s.n; ++i, in += s.width)
-        for (int64_t t = s.starts[i]; t < s.starts[i + 1]; ++t) {
-            T* const row = table + s.rows[t] * s.width;
-            const T by = s.coefficients[t];
-            for (int64_t k = 0; k < s.width; k += n)
-                *reinterpret_cast<vector*>(row + k) += by * *reinterpret_cast<const vector*>(in + k);
-        }
-}
-
 }  // namespace
 }  // namespace mcfast::kernels::MCFAST_SET_NAMESPACE
 
 namespace mcfast::kernels {
 extern const SumsTable MCFAST_TABLE(sums);
-const SumsTable MCFAST_TABLE(sums) = {{MCFAST_SET_NAMESPACE::gather<float>, MCFAST_SET_NAMESPACE::scatter<float>},
-                                      {MCFAST_SET_NAMESPACE::gather<double>, MCFAST_SET_NAMESPACE::scatter<double>}};
+const SumsTable MCFAST_TABLE(sums) = {{MCFAST_SET_NAMESPACE::gather<float>}, {MCFAST_SET_NAMESPACE::gather<double>}};
 }  // namespace mcfast::kernels
