@@ -227,14 +227,22 @@ def item_knn(likes, neighbours, shrinkage, weighting):
 # --- composed rows ------------------------------------------------------------------------------------------------
 
 
-def compose(indptr, parameters, coefficients, default_id, table, rows, dropped, unit):
+def tower(table, units, x):
+    """What a hidden layer makes of rows, by the last rows of a table; and what its units get before they are cut."""
+    width = table.shape[1]
+    weights = table[len(table) - (2 * units + 1 + -(-units // width)) :]
+    w1, w2, b2, b1 = weights[:units], weights[units : 2 * units], weights[2 * units], weights[2 * units + 1 :]
+    z = x @ w1.T + b1.ravel()[:units]
+    return x + np.maximum(z, 0) @ w2 + b2, z
+
+
+def compose(indptr, parameters, coefficients, default_id, table, rows, dropped, unit, units=0):
     """Rows as sums of parameter rows, the first term of each being its id, which the default id replaces if dropped."""
     out = np.zeros((len(rows), table.shape[1]))
     for i, row in enumerate(rows):
         for t in range(indptr[row], indptr[row + 1]):
             replaced = dropped is not None and dropped[i] and t == indptr[row]
             out[i] += float(coefficients[t]) * table[default_id if replaced else parameters[t]]
-        length = np.sqrt((out[i] ** 2).sum())
-        if unit and length > 0:
-            out[i] /= length
-    return out
+    out = tower(table, units, out)[0] if units else out
+    lengths = np.sqrt((out**2).sum(axis=1, keepdims=True))
+    return np.divide(out, lengths, out=out, where=lengths > 0) if unit else out

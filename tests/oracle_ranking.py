@@ -70,8 +70,9 @@ def pair_loss(user, positive, negatives, loss, cosine, temperature, corrections,
 class Rows:
     """The vectors of one side and their optimiser: row-wise AdaGrad, or Adam with a mean square and a clock a row."""
 
-    def __init__(self, rows, cosine, optimizer):
+    def __init__(self, rows, cosine, optimizer, factors=None):
         self.rows, self.cosine, self.optimizer = rows.astype(np.float64), cosine, optimizer
+        self.factors = factors or rows.shape[1]  # that are not padding
         self.squares, self.counts = np.zeros(len(rows)), np.zeros(len(rows), int)
         self.momentum = np.zeros(rows.shape)
 
@@ -79,7 +80,7 @@ class Rows:
         x = self.rows[row]
         if self.cosine and x.any():
             gradient = gradient - (gradient @ x) / (x @ x) * x
-        square = np.mean(gradient**2)
+        square = (gradient**2).sum() / self.factors
         if self.optimizer == "adagrad":
             self.squares[row] += square
             move = gradient / np.sqrt(self.squares[row] + 1e-20)
@@ -123,12 +124,38 @@ def epoch_of_one_step(
 
 def parts(terms, row, without=None):
     """The parameters that a row is the sum of, and their coefficients; its history leaves out one item."""
-    indptr, parameters, coefficients, _, _, histories, first_item, power = terms
+    indptr, parameters, coefficients, _, _, histories, first_item, power, _ = terms
     last = indptr[row + 1]
     history = last if histories is None else histories[row]
     own = list(zip(parameters[indptr[row] : history].tolist(), coefficients[indptr[row] : history], strict=True))
     others = [p for p in parameters[history:last].tolist() if without is None or p != first_item + without]
     return own + [(p, len(others) ** -power) for p in others]
+
+
+def tower_rows(terms, width):
+    """The parameters that are weights of a tower."""
+    units = terms[8]
+    return range(terms[3] - (2 * units + 1 + -(-units // width)) if units else terms[3], terms[3])
+
+
+def composed(terms, table, made):
+    """A sum of parameters with what a tower adds; and a function from its slope to those of the sum and the table."""
+    x, units = sum(by * table[p] for p, by in made), terms[8]
+    if not units:
+        return x, lambda d: (d, np.zeros(table.shape))
+    w = table[tower_rows(terms, table.shape[1]).start :]
+    w1, w2, b2, b1 = w[:units], w[units : 2 * units], w[2 * units], w[2 * units + 1 :].ravel()
+    z = w1 @ x + b1[:units]
+
+    def back(d):
+        slopes, d_z = np.zeros(table.shape), (w2 @ d) * (z > 0)
+        of_b1 = np.zeros(b1.shape)
+        of_b1[:units] = d_z
+        own = np.outer(d_z, x), np.outer(np.maximum(z, 0), d), d[None], of_b1.reshape(-1, len(x))
+        slopes[tower_rows(terms, table.shape[1]).start :] = np.concatenate(own)
+        return d + d_z @ w1, slopes
+
+    return x + np.maximum(z, 0) @ w2 + b2, back
 
 
 def composed_step(pairs, tables, terms, loss, cosine, temperature, l2=0.0, margin=0.0, weight=1.0):
@@ -139,20 +166,20 @@ def composed_step(pairs, tables, terms, loss, cosine, temperature, l2=0.0, margi
     n_items = len(terms[1][0]) - 1
     slopes = [np.zeros(table.shape) for table in tables]
 
-    def vector(side, made):
-        return sum(by * tables[side][p] for p, by in made)
-
-    def add(side, made, slope):
+    def add(side, made, back, slope):
+        of_sum, of_tower = back(slope)
+        slopes[side] += of_tower
         for p, by in made:
-            slopes[side][p] += by * slope
+            slopes[side][p] += by * of_sum
 
     total = penalty = 0.0
     items = [parts(terms[1], i) for i in range(n_items)]
-    of_items = np.array([vector(1, made) for made in items])
+    made_items = [composed(terms[1], tables[1], made) for made in items]
+    of_items = np.array([x for x, _ in made_items])
     for user, item in pairs:
         left = [j for j in range(n_items) if j != item]
         made = parts(terms[0], user, item)
-        x = vector(0, made)
+        x, back = composed(terms[0], tables[0], made)
         value, a, b, c, _ = pair_loss(
             x, of_items[item], of_items[left], loss, cosine, temperature, np.zeros(len(left)), margin, weight
         )
@@ -160,8 +187,8 @@ def composed_step(pairs, tables, terms, loss, cosine, temperature, l2=0.0, margi
         if not cosine:
             penalty += l2 / 2 * (x @ x + of_items[item] @ of_items[item])
             a, b = a + l2 * x, b + l2 * of_items[item]
-        add(0, made, a)
-        add(1, items[item], b)
+        add(0, made, back, a)
+        add(1, items[item], made_items[item][1], b)
         for j, slope in zip(left, c, strict=True):
-            add(1, items[j], slope)
+            add(1, items[j], made_items[j][1], slope)
     return total, total + penalty, slopes

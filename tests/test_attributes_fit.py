@@ -66,9 +66,10 @@ def test_items_without_data_are_ranked_by_their_attributes():
 
 
 @pytest.mark.parametrize("similarity", ["ip", "cosine"])
-def test_a_history_makes_a_user(similarity):
+@pytest.mark.parametrize("hidden", [0, 16])
+def test_a_history_makes_a_user(similarity, hidden):
     users, items, _ = log()
-    model = fitted(similarity=similarity, history=True, epochs=20)
+    model = fitted(similarity=similarity, history=True, epochs=20, hidden=hidden)
     lists = [[3, 13, 23], [108, 118], []]
     vectors = model.encode_users(history=lists)
     best = model.items.values[np.argsort(-(vectors[:2] @ model.item_factors.T), axis=1)[:, :10]]
@@ -94,9 +95,13 @@ def test_a_history_is_the_latest_of_its_length():
     np.testing.assert_allclose(found, backwards.user_factors[backwards.users.rows([7])], atol=1e-5)
 
 
-def test_known_items_keep_what_the_model_knows_of_them(tmp_path):
+@pytest.mark.parametrize("hidden", [0, 20])
+def test_known_items_keep_what_the_model_knows_of_them(hidden, tmp_path):
     table = attributes(np.arange(200))
-    model = fitted(item_features=table, user_features=table, history=True, similarity="cosine", validation=0.1)
+    model = fitted(
+        item_features=table, user_features=table, history=True, similarity="cosine", validation=0.1, hidden=hidden
+    )
+    assert model.parameters["hidden"] == (32 if hidden else 0)
     np.testing.assert_allclose(model.encode_items(attributes(model.items.values)), model.item_factors, atol=1e-6)
     model.save(tmp_path / "model")
     loaded = mcfast.load(tmp_path / "model")
@@ -158,6 +163,8 @@ def test_the_command_line_takes_tables(tmp_path, run_command):
         ({"history": "all"}, "history: got 'all'"),
         ({"id_dropout": 0.5}, "id_dropout: got 0.5.*expected none without attributes or history"),
         ({"id_dropout": 1.5, "history": True}, "id_dropout: got 1.5"),
+        ({"hidden": 16}, "hidden: got 16.*expected 0 without attributes or history"),
+        ({"hidden": -1, "history": True}, "hidden: got -1"),
         ({"user_features": {"id": ["x"], "a": [1]}}, "ids of user_features: got strings, expected integers"),
         ({"item_features": {"id": [1], "a": [b"x"]}}, "'a' of item_features: got values of type binary"),
         ({"item_features": 5}, "item_features: got int, expected a path, a table, or a dict of columns"),

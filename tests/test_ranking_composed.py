@@ -8,11 +8,12 @@ from mcfast import _core
 from test_ranking_losses import FACTORS, LOSSES, MARGIN, WEIGHT, exported, some_pairs, trainer_of
 
 N_USERS, N_ITEMS = 8, 7
-PAIRS = [(0, 1), (0, 2), (0, 5), (1, 1), (2, 6), (3, 3), (4, 0), (5, 4), (6, 2), (7, 6), (7, 0)]
+WIDTH = 32  # of rows of FACTORS
+PAIRS = [(0, 1), (0, 2), (0, 5), (1, 1), (2, 6), (3, 3), (4, 0), (5, 4), (6, 2), (7, 6), (7, 0), (7, 1)]
 
 
-def terms_of(n, n_values, seed, histories=None, n_items=0, power=0.5):
-    """Random attributes of n rows, after their ids and the default one; and histories."""
+def terms_of(n, n_values, seed, histories=None, n_items=0, power=0.5, units=0):
+    """Random attributes of n rows, after their ids and the default one; histories; and a tower."""
     rng = np.random.default_rng(seed)
     rows, starts, coefficients, ends = [], [], [], [0]
     for row in range(n):
@@ -24,8 +25,9 @@ def terms_of(n, n_values, seed, histories=None, n_items=0, power=0.5):
         ends.append(len(rows))
     first_item = n + 1 + n_values
     return (
-        np.array(ends), np.array(rows, np.int32), np.array(coefficients, np.float32), first_item + n_items, n,
-        None if histories is None else np.array(starts), first_item, power,
+        np.array(ends), np.array(rows, np.int32), np.array(coefficients, np.float32),
+        first_item + n_items + (2 * units + 1 + -(-units // WIDTH) if units else 0), n,
+        None if histories is None else np.array(starts), first_item, power, units,
     )  # fmt: skip
 
 
@@ -33,17 +35,37 @@ def histories_of(pairs, n_users):
     return [[i for u, i in pairs if u == user] for user in range(n_users)]
 
 
+def longer(histories, n_items):
+    """Histories with up to two items more than the positives."""
+    return [sorted({*items, user % n_items, (user + 3) % n_items}) for user, items in enumerate(histories)]
+
+
 KINDS = {
     "attributes": (terms_of(N_USERS, 5, 1), terms_of(N_ITEMS, 4, 2)),
     "history": (
-        terms_of(N_USERS, 3, 1, histories_of(PAIRS, N_USERS), N_ITEMS),
+        terms_of(N_USERS, 3, 1, longer(histories_of(PAIRS, N_USERS), N_ITEMS), N_ITEMS),
         terms_of(N_ITEMS, 0, 2),
     ),
     "mean history": (
         terms_of(N_USERS, 0, 1, histories_of(PAIRS, N_USERS), N_ITEMS, 1.0),
         terms_of(N_ITEMS, 3, 2),
     ),
+    "towers": (
+        terms_of(N_USERS, 3, 1, longer(histories_of(PAIRS, N_USERS), N_ITEMS), N_ITEMS, units=48),
+        terms_of(N_ITEMS, 4, 2, units=16),
+    ),
 }
+
+
+def some_tables(terms, rng):
+    """Random parameters as the trainer has them: without anything where rows are padded."""
+    tables = [rng.normal(size=(side[3], WIDTH)) for side in terms]
+    for table, side in zip(tables, terms, strict=True):
+        biases = -(-side[8] // WIDTH)
+        table[: len(table) - biases, FACTORS:] = 0
+        if side[8]:
+            table[len(table) - biases - 1 - 2 * side[8] :] *= 0.3
+    return tables
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,7 +73,7 @@ KINDS = {
 @pytest.mark.parametrize("cosine", [False, True], ids=["ip", "cosine"])
 def test_gradients_of_the_oracle(loss, cosine, kind):
     terms, rng = KINDS[kind], np.random.default_rng(3)
-    tables = [rng.normal(size=(side[3], 4)) for side in terms]
+    tables = some_tables(terms, rng)
 
     def objective(at):
         return oracle.composed_step(PAIRS, at, terms, loss, cosine, 0.7, 0.1, MARGIN, WEIGHT)
@@ -80,28 +102,27 @@ def test_steps_are_those_of_numpy(loss, cosine, kind, optimizer):
         optimizer=optimizer, user_terms=terms[0], item_terms=terms[1],
     )  # fmt: skip
     rng = np.random.default_rng(4)
-    tables = [rng.normal(size=(side[3], FACTORS)).astype(np.float32) for side in terms]
+    tables = [table.astype(np.float32) for table in some_tables(terms, rng)]
     for table, into in zip(tables, (trainer.import_users, trainer.import_items), strict=True):
-        padded = np.zeros((len(table), trainer.width), np.float32)
-        padded[:, :FACTORS] = table
-        into(np.arange(len(table), dtype=np.int32), padded)
-    sides = [oracle.Rows(table, False, optimizer) for table in tables]
+        into(np.arange(len(table), dtype=np.int32), table)
+    sides = [oracle.Rows(table, False, optimizer, FACTORS) for table in tables]
     for epoch in range(1, 4):
         total, _, slopes = oracle.composed_step(
             PAIRS, [side.rows for side in sides], terms, loss, cosine, temperature, l2, MARGIN, WEIGHT
         )
         assert trainer.epoch(epoch, 0.1, 1, None) == pytest.approx(total / len(PAIRS), rel=1e-4)
         met = [oracle.parts(terms[0], *pair) for pair in PAIRS], [oracle.parts(terms[1], i) for i in range(N_ITEMS)]
+        for made, of in zip(met, terms, strict=True):
+            made.append([(p, 1) for p in oracle.tower_rows(of, WIDTH)])
         for side, slope, made in zip(sides, slopes, met, strict=True):
             for row in {p for sum_of in made for p, _ in sum_of}:
                 side.step(row, slope[row], 0.1)
     for found, side in zip((trainer.user_parameters(), trainer.item_parameters()), sides, strict=True):
-        np.testing.assert_allclose(found[:, :FACTORS], side.rows, atol=1e-3)
-        assert not found[:, FACTORS:].any()
+        np.testing.assert_allclose(found, side.rows, atol=1e-3)
     for found, side, made in zip(exported(trainer), sides, terms, strict=True):
-        whole = [sum(by * side.rows[p] for p, by in oracle.parts(made, row)) for row in range(len(made[0]) - 1)]
+        whole = [oracle.composed(made, side.rows, oracle.parts(made, row))[0] for row in range(len(made[0]) - 1)]
         expected = np.array([x / np.linalg.norm(x) if cosine else x for x in whole])
-        np.testing.assert_allclose(found[:, :FACTORS], expected, atol=1e-3)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("negatives", [[("uniform", 90)], [("hard", 40), ("popularity", 60)]], ids=str)
@@ -110,7 +131,7 @@ def test_steps_are_those_of_numpy(loss, cosine, kind, optimizer):
 def test_threads_do_not_change_a_bit(negatives, optimizer, cosine):
     users, items = some_pairs(n=5000, n_users=300, n_items=200)
     histories = histories_of(list(zip(users.tolist(), items.tolist(), strict=True)), 300)
-    terms = terms_of(300, 20, 1, histories, 200), terms_of(200, 10, 2)
+    terms = terms_of(300, 20, 1, histories, 200, units=16), terms_of(200, 10, 2, units=32)
     ways = []
     for threads in (1, 2, 3, 7):
         trainer = trainer_of(
@@ -142,9 +163,23 @@ def test_ids_are_dropped_for_the_default_one():
 
 def test_parameters_without_positives_are_zero():
     users, items = np.array([0, 1], np.int32), np.array([0, 1], np.int32)
-    terms = np.array([0, 2, 4, 6]), np.array([0, 4, 1, 4, 3, 5], np.int32), np.ones(6, np.float32), 6, 3, None, 0, 1.0
+    rows = np.array([0, 4, 1, 4, 3, 5], np.int32)
+    terms = np.array([0, 2, 4, 6]), rows, np.ones(6, np.float32), 6, 3, None, 0, 1.0, 0
     trainer = trainer_of(users, items, 3, 2, user_terms=terms)
     assert trainer.user_parameters().any(axis=1).tolist() == [True, True, False, True, True, False]
+
+
+def test_a_tower_starts_as_nothing():
+    users, items = (np.array(side, np.int32) for side in zip(*PAIRS, strict=True))
+    found = []
+    for units in (0, 32):
+        terms = terms_of(N_USERS, 3, 1, units=units), terms_of(N_ITEMS, 4, 2, units=units)
+        trainer = trainer_of(users, items, N_USERS, N_ITEMS, user_terms=terms[0], item_terms=terms[1])
+        found.append([vectors.tobytes() for vectors in exported(trainer)])
+        trainer.epoch(1, 0.1, 1, None)
+    assert found[0] == found[1]
+    weights = trainer.user_parameters()[-67:]  # 32 and 32 rows, those of outputs' and of units' biases
+    assert weights[:65].any(axis=1).all()
 
 
 def test_a_state_can_be_gone_back_to():

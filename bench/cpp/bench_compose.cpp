@@ -34,7 +34,7 @@ void compose(benchmark::State& state, const kernels::Set& set) {
         composition.lay(chosen.data(), nullptr, nullptr, rows, places);
         composition.compose(table.data(), block.data());
         composition.backward(block.data(), gradients.data());
-        benchmark::DoNotOptimize(composition.gradient(0));
+        benchmark::DoNotOptimize(composition.slope(0));
     }
     const auto terms = static_cast<double>(rows * (1 + values));
     report(state, {terms, 4 * terms * width, 4 * 3 * terms * width}, limits(set), &Limits::l2_bytes);

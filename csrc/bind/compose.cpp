@@ -14,8 +14,10 @@ using compose::Terms;
 constexpr int64_t grain = 1024;  // rows composed at a time
 
 Terms terms(const Array<int64_t>& indptr, const Array<int32_t>& parameters, const Array<float>& coefficients,
-            int64_t n_parameters, int32_t default_id) {
-    return {indptr.data(), parameters.data(), coefficients.data(), static_cast<int32_t>(n_parameters), default_id};
+            int64_t n_parameters, int32_t default_id, int32_t units) {
+    Terms out{indptr.data(), parameters.data(), coefficients.data(), static_cast<int32_t>(n_parameters), default_id};
+    out.units = units;
+    return out;
 }
 
 // A copy whose rows are aligned as the kernels want them.
@@ -29,9 +31,9 @@ Buffer<T> aligned(const Array<T>& array) {
 template <class T>
 Array<T> compose_rows(const Array<int64_t>& indptr, const Array<int32_t>& parameters, const Array<float>& coefficients,
                       int32_t default_id, const Array<T>& table, const Array<int32_t>& rows,
-                      const std::optional<Array<uint8_t>>& dropped, bool unit, int threads) {
+                      const std::optional<Array<uint8_t>>& dropped, bool unit, int32_t units, int threads) {
     const int64_t width = table.shape(1), n = rows.size();
-    const Terms all = terms(indptr, parameters, coefficients, table.shape(0), default_id);
+    const Terms all = terms(indptr, parameters, coefficients, table.shape(0), default_id, units);
     Array<T> out({static_cast<py::ssize_t>(n), static_cast<py::ssize_t>(width)});
     T* const to = out.mutable_data();
     const int32_t* const chosen = rows.data();
@@ -56,9 +58,9 @@ template <class T>
 py::tuple compose_gradients(const Array<int64_t>& indptr, const Array<int32_t>& parameters,
                             const Array<float>& coefficients, int32_t default_id, const Array<T>& table,
                             const Array<int32_t>& rows, const std::optional<Array<uint8_t>>& dropped, bool unit,
-                            const Array<T>& d_block) {
+                            int32_t units, const Array<T>& d_block) {
     const int64_t width = table.shape(1), n = rows.size();
-    Composition<T> composition(terms(indptr, parameters, coefficients, table.shape(0), default_id), width, unit);
+    Composition<T> composition(terms(indptr, parameters, coefficients, table.shape(0), default_id, units), width, unit);
     const Buffer<T> copy = aligned(table);
     Buffer<T> block(n * width), gradients = aligned(d_block);
     compose::Places places;
@@ -69,7 +71,8 @@ py::tuple compose_gradients(const Array<int64_t>& indptr, const Array<int32_t>& 
     Array<T> out({static_cast<py::ssize_t>(composition.touched()), static_cast<py::ssize_t>(width)});
     for (int64_t i = 0; i < composition.touched(); ++i) {
         touched.mutable_at(i) = composition.parameter(i);
-        std::copy_n(composition.gradient(i), width, out.mutable_data() + i * width);
+        const auto [by, vector] = composition.slope(i);
+        for (int64_t k = 0; k < width; ++k) out.mutable_data()[i * width + k] = by * vector[k];
     }
     return py::make_tuple(touched, out);
 }
@@ -79,11 +82,11 @@ void register_for(py::module_& m, const std::string& suffix) {
     m.def(("compose_rows" + suffix).c_str(), compose_rows<T>, py::arg("indptr").noconvert(),
           py::arg("parameters").noconvert(), py::arg("coefficients").noconvert(), py::arg("default_id"),
           py::arg("table").noconvert(), py::arg("rows").noconvert(), py::arg("dropped").noconvert().none(true),
-          py::arg("unit"), py::arg("threads"));
+          py::arg("unit"), py::arg("units"), py::arg("threads"));
     m.def(("compose_gradients" + suffix).c_str(), compose_gradients<T>, py::arg("indptr").noconvert(),
           py::arg("parameters").noconvert(), py::arg("coefficients").noconvert(), py::arg("default_id"),
           py::arg("table").noconvert(), py::arg("rows").noconvert(), py::arg("dropped").noconvert().none(true),
-          py::arg("unit"), py::arg("d_block").noconvert());
+          py::arg("unit"), py::arg("units"), py::arg("d_block").noconvert());
 }
 
 }  // namespace

@@ -25,10 +25,10 @@ rank::Source source_named(const std::string& name) {
     throw py::value_error("negatives: unknown name '" + name + "'");
 }
 
-// indptr, parameters, coefficients, their numbers, the default id; and where histories begin, if there are any, the
-// parameter of item 0 in them, and their power.
+// indptr, parameters, coefficients, their numbers, the default id; where histories begin, if there are any, the
+// parameter of item 0 in them, and their power; and the units of a tower.
 using Terms = std::tuple<Array<int64_t>, Array<int32_t>, Array<float>, int32_t, int32_t, std::optional<Array<int64_t>>,
-                         int32_t, double>;
+                         int32_t, double, int32_t>;
 
 template <class T>
 std::vector<T> to_vector(const Array<T>& array) {
@@ -37,9 +37,9 @@ std::vector<T> to_vector(const Array<T>& array) {
 
 std::optional<rank::Parts> parts(const std::optional<Terms>& terms) {
     if (!terms) return std::nullopt;
-    const auto& [indptr, parameters, coefficients, n, default_id, histories, first_item, power] = *terms;
-    rank::Parts out{to_vector(indptr), {},   to_vector(parameters), to_vector(coefficients), n, default_id,
-                    first_item,        power};
+    const auto& [indptr, parameters, coefficients, n, default_id, histories, first_item, power, units] = *terms;
+    rank::Parts out{
+        to_vector(indptr), {}, to_vector(parameters), to_vector(coefficients), n, default_id, first_item, power, units};
     if (histories) out.histories = to_vector(*histories);
     return out;
 }

@@ -159,8 +159,6 @@ template <class T>
 struct SumsOf {
     // block[i] = the sum of coefficient * table[row]
     void (*gather)(const Sums&, const T* table, T* block);
-    // table[row] += coefficient * block[i], in the order of terms
-    void (*scatter)(const Sums&, const T* block, T* table);
 };
 
 struct SumsTable {

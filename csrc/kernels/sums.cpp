@@ -1,4 +1,4 @@
-// Weighted sums of rows of a table, and what they pass back to it.
+// Weighted sums of rows of a table.
 #include "simd.h"
 
 namespace mcfast::kernels::MCFAST_SET_NAMESPACE {
@@ -34,22 +34,10 @@ void gather(const Sums& s, const T* table, T* out) {
     constexpr int64_t n = sizeof(typename Vector<T>::type) / sizeof(T);
     for (int64_t i = 0; i < s.n; ++i, out += s.width) {
         int64_t k = 0;
+        for (; k + 8 * n <= s.width; k += 8 * n) sum<T, 8>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
         for (; k + 4 * n <= s.width; k += 4 * n) sum<T, 4>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
         for (; k < s.width; k += n) sum<T, 1>(s, s.starts[i], s.starts[i + 1], table + k, out + k);
     }
-}
-
-template <class T>
-void scatter(const Sums& s, const T* in, T* table) {
-    typedef typename Vector<T>::type vector;
-    constexpr int64_t n = sizeof(vector) / sizeof(T);
-    for (int64_t i = 0; i < s.n; ++i, in += s.width)
-        for (int64_t t = s.starts[i]; t < s.starts[i + 1]; ++t) {
-            T* const row = table + s.rows[t] * s.width;
-            const T by = s.coefficients[t];
-            for (int64_t k = 0; k < s.width; k += n)
-                *reinterpret_cast<vector*>(row + k) += by * *reinterpret_cast<const vector*>(in + k);
-        }
 }
 
 }  // namespace
@@ -57,6 +45,5 @@ void scatter(const Sums& s, const T* in, T* table) {
 
 namespace mcfast::kernels {
 extern const SumsTable MCFAST_TABLE(sums);
-const SumsTable MCFAST_TABLE(sums) = {{MCFAST_SET_NAMESPACE::gather<float>, MCFAST_SET_NAMESPACE::scatter<float>},
-                                      {MCFAST_SET_NAMESPACE::gather<double>, MCFAST_SET_NAMESPACE::scatter<double>}};
+const SumsTable MCFAST_TABLE(sums) = {{MCFAST_SET_NAMESPACE::gather<float>}, {MCFAST_SET_NAMESPACE::gather<double>}};
 }  // namespace mcfast::kernels

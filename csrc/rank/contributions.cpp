@@ -6,7 +6,7 @@ namespace mcfast::rank {
 
 void Contributions::sort(int32_t n_rows) {
     constexpr int digit_bits = 11;
-    constexpr int32_t mask = (1 << digit_bits) - 1;
+    constexpr uint32_t mask = (1 << digit_bits) - 1;
     sorted_.resize(entries_.size());
     for (int shift = 0; shift < 31 && (n_rows - 1) >> shift > 0; shift += digit_bits) {
         std::array<int64_t, mask + 2> first{};

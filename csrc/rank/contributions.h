@@ -9,9 +9,9 @@
 namespace mcfast::rank {
 
 struct Contribution {
-    int32_t row;
-    bool positive;  // else as a negative
-    const float* gradient;
+    uint32_t row : 31, positive : 1;  // or as a negative
+    float by;
+    const float* gradient;  // times `by`
 };
 
 class Contributions {
@@ -24,6 +24,12 @@ public:
     int64_t groups() const { return static_cast<int64_t>(starts_.size()) - 1; }
     const Contribution* begin(int64_t group) const { return entries_.data() + starts_[static_cast<size_t>(group)]; }
     const Contribution* end(int64_t group) const { return begin(group + 1); }
+    // Begins to fetch what is added a little later than `at`: gradients lie anywhere, many in another core's cache.
+    void fetch(const Contribution* at, int64_t width) const {
+        constexpr int64_t ahead = 6, line = 16;  // contributions, floats
+        if (entries_.data() + entries_.size() - at <= ahead) return;
+        for (int64_t k = 0; k < width; k += line) __builtin_prefetch(at[ahead].gradient + k);
+    }
 
 private:
     std::vector<Contribution> entries_, sorted_;

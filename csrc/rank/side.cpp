@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "compose/tower.h"
 #include "parallel.h"
 
 namespace mcfast::rank {
@@ -14,10 +15,15 @@ constexpr int64_t grain = 1024;  // rows read at a time
 }  // namespace
 
 compose::Terms Parts::terms() const {
-    return {indptr.data(),       parameters.data(),
-            coefficients.data(), n_parameters,
-            default_id,          histories.empty() ? nullptr : histories.data(),
-            first_item,          power};
+    return {indptr.data(),
+            parameters.data(),
+            coefficients.data(),
+            n_parameters,
+            default_id,
+            histories.empty() ? nullptr : histories.data(),
+            first_item,
+            power,
+            units};
 }
 
 Side::Side(int32_t n_rows, std::optional<Parts> parts, int64_t width, bool unit)
@@ -37,6 +43,8 @@ void Side::initialise(Table& table, const std::vector<int64_t>& counts, float no
             if (counts[r] > 0)
                 for (int64_t t = parts_->indptr[r]; t < parts_->indptr[r + 1]; ++t)
                     used[static_cast<size_t>(parts_->parameters[static_cast<size_t>(t)])] = 1;
+        const auto tower = used.end() - compose::Tower<float>::rows(parts_->units, width_);
+        std::fill_n(tower, parts_->units, 1);
     }
     table.initialise(used.data(), noise, unit_table(), seed, stream, threads);
 }

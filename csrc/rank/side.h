@@ -20,6 +20,7 @@ struct Parts {
     std::vector<float> coefficients;
     int32_t n_parameters, default_id, first_item;
     double power;
+    int32_t units;
 
     compose::Terms terms() const;
 };
@@ -30,11 +31,14 @@ public:
 
     int64_t n_rows() const { return n_rows_; }
     bool composed() const { return parts_.has_value(); }
+    bool with_histories() const { return composed() && !parts_->histories.empty(); }
+    // Rows that a block of n vectors needs room for while it is composed.
+    int64_t room(int64_t n) const { return with_histories() ? n + n / 2 : n; }
     // Rows of the table stay on the unit sphere; if composed, only what is made of them does.
     bool unit_table() const { return unit_ && !composed(); }
 
     // A table for this side, and its first state; `counts`: the positives of each row. What no row with a positive is
-    // made of is 0.
+    // made of is 0, and so is of a tower what it adds.
     Table table(int64_t factors, Optimizer optimizer) const;
     void initialise(Table& table, const std::vector<int64_t>& counts, float noise, uint64_t seed, Stream stream,
                     int threads) const;

@@ -6,10 +6,10 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "parallel.h"
+#include "rank/order.h"
 
 namespace mcfast::rank {
 namespace {
@@ -20,28 +20,10 @@ constexpr double temperature_rate = 0.1;  // of the learning rate, for the logar
 constexpr double least_temperature = 1e-2, largest_temperature = 1e2;
 constexpr auto poll_interval = std::chrono::milliseconds(100);
 
-// The probability that a positive of each item takes part in an epoch: that of word2vec (Mikolov et al., NIPS 2013),
-// sqrt(share / subsampling) less of what is above it.
-std::vector<double> kept(const std::vector<int64_t>& counts, int64_t n, double subsampling) {
-    std::vector<double> out(counts.size(), 1.0);
-    if (subsampling > 0)
-        for (size_t i = 0; i < counts.size(); ++i)
-            if (counts[i] > 0)
-                out[i] =
-                    std::min(1.0, std::sqrt(subsampling * static_cast<double>(n) / static_cast<double>(counts[i])));
-    return out;
-}
-
 std::vector<int64_t> count(const std::vector<int32_t>& rows, int32_t n) {
     std::vector<int64_t> out(static_cast<size_t>(n));
     for (const int32_t row : rows) ++out[static_cast<size_t>(row)];
     return out;
-}
-
-// Uniform in 0 .. n-1, from 64 bits.
-int64_t below(uint32_t high, uint32_t low, int64_t n) {
-    const uint64_t bits = uint64_t{high} << 32 | low;
-    return static_cast<int64_t>((static_cast<unsigned __int128>(bits) * static_cast<uint64_t>(n)) >> 64);
 }
 
 double dot(const float* a, const float* b, int64_t width) { return kernels::active().score->dot(a, b, width); }
@@ -69,7 +51,7 @@ Trainer::Trainer(const Positives& p, const Lists& given, std::optional<Parts> of
     for (size_t i = 0; i < expected.size(); ++i) expected[i] *= static_cast<double>(item_counts[i]);
     sampler_.emplace(options.negatives, expected, options.seed);
     for (Result& result : results_) {
-        result.users = Buffer<float>(tile_rows * width_);
+        result.users = Buffer<float>(users_side_.room(tile_rows) * width_);
         result.items = Buffer<float>((tile_rows + kernels::padded(sampler_->size())) * width_);
         result.of_users = users_side_.composition();
         result.of_items = items_side_.composition();
@@ -79,25 +61,8 @@ Trainer::Trainer(const Positives& p, const Lists& given, std::optional<Parts> of
 
 double Trainer::temperature() const { return std::exp(-state_.log_scale); }
 
-// The positives of an epoch in random order; of items that are subsampled, a random part.
-void Trainer::shuffle(uint32_t epoch) {
-    const auto bits = [&](size_t i, uint32_t draw) {
-        return philox(options_.seed, {static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32) << 1 | draw, epoch,
-                                      static_cast<uint32_t>(Stream::positives)});
-    };
-    order_.clear();
-    for (size_t i = 0; i < items_.size(); ++i) {
-        const double keep = keep_[static_cast<size_t>(items_[i])];
-        if (keep >= 1 || bits(i, 0)[0] < keep * 0x1p32) order_.push_back(static_cast<int64_t>(i));
-    }
-    for (size_t i = order_.size(); i > 1; --i) {
-        const auto b = bits(i, 1);
-        std::swap(order_[i - 1], order_[static_cast<size_t>(below(b[0], b[1], static_cast<int64_t>(i)))]);
-    }
-}
-
 double Trainer::epoch(uint32_t number, float learning_rate, int threads, const std::function<void(int64_t)>& poll) {
-    shuffle(number);
+    shuffle(items_, keep_, options_.seed, number, order_);
     const auto n = static_cast<int64_t>(order_.size());
     const double rate = temperature_rate * learning_rate;
     std::vector<Desk> desks(static_cast<size_t>(threads));
@@ -106,6 +71,10 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
     auto polled = std::chrono::steady_clock::now();
     for (int64_t first = 0; first < n; first += options_.batch) {
         const int64_t size = std::min(options_.batch, n - first), tiles = (size + tile_rows - 1) / tile_rows;
+        if (users_side_.with_histories())  // neighbours share the sum of their history
+            std::stable_sort(order_.begin() + first, order_.begin() + first + size, [&](int64_t a, int64_t b) {
+                return users_[static_cast<size_t>(a)] < users_[static_cast<size_t>(b)];
+            });
         step.users.resize(static_cast<size_t>(size));
         step.items.resize(static_cast<size_t>(size));
         for (int64_t i = 0; i < size; ++i) {
@@ -118,9 +87,10 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
             for (int64_t tile; (tile = next.fetch_add(1)) < tiles;)
                 compute(step, tile, results_[static_cast<size_t>(tile)], desks[static_cast<size_t>(worker)]);
         });
-        of_users_.clear();
-        of_items_.clear();
-        for (int64_t tile = 0; tile < tiles; ++tile) contribute(step, tile, results_[static_cast<size_t>(tile)]);
+        std::atomic<int> side{0};
+        parallel::run(std::min(threads, 2), [&](int) {
+            for (int which; (which = side.fetch_add(1)) < 2;) collect(step, tiles, which == 0);
+        });
         update(users_side_, state_.users, of_users_, options_.user_l2, learning_rate, threads);
         update(items_side_, state_.items, of_items_, options_.item_l2, learning_rate, threads);
         double slope = 0;
@@ -149,7 +119,7 @@ void Trainer::compute(const Step& step, int64_t tile, Result& to, Desk& desk) {
     const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - first);
     const int64_t columns = sampler_->size(), stride = kernels::padded(columns);
     if (desk.users.size() == 0) {
-        desk.vectors = Buffer<float>(tile_rows * width_);
+        desk.vectors = Buffer<float>(users_side_.room(tile_rows) * width_);
         desk.users = Buffer<float>(tile_rows * width_);
         desk.items = Buffer<float>((tile_rows + stride) * width_);
         desk.row_corrections = Buffer<float>(tile_rows);
@@ -230,25 +200,31 @@ void Trainer::backward(int64_t rows, const Desk& desk, Result& to) const {
     }
 }
 
-// Adds what a tile has found to what rows, or parameters, are moved by.
-void Trainer::contribute(const Step& step, int64_t tile, const Result& result) {
-    const int64_t start = tile * tile_rows;
-    const int64_t rows = std::min(tile_rows, static_cast<int64_t>(step.users.size()) - start);
-    const auto add = [&](const std::optional<Composition>& composition, const int32_t* positives,
-                         const std::vector<int32_t>& negatives, const float* gradients, Contributions& to) {
-        if (composition) {
-            for (int64_t i = 0; i < composition->touched(); ++i)
-                to.add({composition->parameter(i), true, composition->gradient(i)});
-            return;
+// Lists what the tiles have found for the rows, or parameters, of a side.
+void Trainer::collect(const Step& step, int64_t tiles, bool users) {
+    Contributions& to = users ? of_users_ : of_items_;
+    to.clear();
+    const std::vector<int32_t>& positives = users ? step.users : step.items;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+        const Result& result = results_[static_cast<size_t>(tile)];
+        if (const auto& composition = users ? result.of_users : result.of_items) {
+            for (int64_t i = 0; i < composition->touched(); ++i) {
+                const auto [by, gradient] = composition->slope(i);
+                to.add({static_cast<uint32_t>(composition->parameter(i)), true, by, gradient});
+            }
+            continue;
         }
-        for (int64_t r = 0; r < rows; ++r, gradients += width_) to.add({positives[r], true, gradients});
-        for (const int32_t negative : negatives) {
-            to.add({negative, false, gradients});
-            gradients += width_;
+        const float* gradient = (users ? result.users : result.items).data();
+        const auto end = std::min(static_cast<int64_t>(positives.size()), (tile + 1) * tile_rows);
+        for (int64_t i = tile * tile_rows; i < end; ++i, gradient += width_)
+            to.add({static_cast<uint32_t>(positives[static_cast<size_t>(i)]), true, 1, gradient});
+        if (users) continue;
+        for (const int32_t negative : result.drawn.items) {
+            to.add({static_cast<uint32_t>(negative), false, 1, gradient});
+            gradient += width_;
         }
-    };
-    add(result.of_users, step.users.data() + start, {}, result.users.data(), of_users_);
-    add(result.of_items, step.items.data() + start, result.drawn.items, result.items.data(), of_items_);
+    }
+    to.sort(static_cast<int32_t>((users ? state_.users : state_.items).n_rows()));
 }
 
 // Which of n ids the default id stands in for, those from place `first` of a tile.
@@ -334,18 +310,20 @@ void Trainer::scale_back(int64_t rows, const float* vectors, const float* scaled
     }
 }
 
-void Trainer::update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+void Trainer::update(const Side& side, Table& table, const Contributions& contributions, float l2, float learning_rate,
                      int threads) {
-    contributions.sort(static_cast<int32_t>(table.n_rows()));
     const Steps how{options_.optimizer, side.unit_table(), learning_rate};
     parallel::chunks(threads, contributions.groups(), grain, [&](int64_t, int64_t begin, int64_t end) {
         Buffer<float> sum(width_);
         for (int64_t group = begin; group < end; ++group) {
             const Contribution* const first = contributions.begin(group);
             const Contribution* const last = contributions.end(group);
-            std::copy_n(first->gradient, width_, sum.data());
-            for (const Contribution* c = first + 1; c < last; ++c)
-                for (int64_t k = 0; k < width_; ++k) sum[k] += c->gradient[k];
+            contributions.fetch(first, width_);
+            for (int64_t k = 0; k < width_; ++k) sum[k] = first->by * first->gradient[k];
+            for (const Contribution* c = first + 1; c < last; ++c) {
+                contributions.fetch(c, width_);
+                for (int64_t k = 0; k < width_; ++k) sum[k] += c->by * c->gradient[k];
+            }
             if (l2 > 0 && !side.composed()) {
                 const auto positives = std::count_if(first, last, [](const Contribution& c) { return c.positive; });
                 const float strength = l2 * static_cast<float>(positives);

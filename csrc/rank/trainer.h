@@ -101,15 +101,14 @@ private:
         std::vector<int32_t> users, items;  // of the batch
     };
 
-    void shuffle(uint32_t epoch);
     void compute(const Step& step, int64_t tile, Result& to, Desk& desk);
     void hide(const Step& step, int64_t first, int64_t rows, const Negatives& drawn, Desk& desk) const;
     std::vector<uint8_t> drop(uint32_t epoch, uint32_t tile, int64_t first, int64_t n) const;
     void scale(const Step& step, int64_t first, int64_t rows, const float* vectors, float* to) const;
     void scale_back(int64_t rows, const float* vectors, const float* scaled, float* gradients) const;
     void backward(int64_t rows, const Desk& desk, Result& to) const;
-    void contribute(const Step& step, int64_t tile, const Result& result);
-    void update(const Side& side, Table& table, Contributions& contributions, float l2, float learning_rate,
+    void collect(const Step& step, int64_t tiles, bool users);
+    void update(const Side& side, Table& table, const Contributions& contributions, float l2, float learning_rate,
                 int threads);
 
     Options options_;

@@ -13,7 +13,7 @@ _Doubles = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
 _Rows = npt.NDArray[np.float32] | npt.NDArray[np.uint16]  # fp32, or the bits of fp16
 _Words = npt.NDArray[np.uint64]
-_Terms = tuple[_Int64s, _Int32s, _Floats, int, int, _Int64s | None, int, float]
+_Terms = tuple[_Int64s, _Int32s, _Floats, int, int, _Int64s | None, int, float, int]
 
 losses: dict[str, str]
 measures: tuple[str, ...]
@@ -47,6 +47,7 @@ def compose_rows(
     rows: _Int32s,
     dropped: _Bytes | None,
     unit: bool,
+    units: int,
     threads: int,
 ) -> _Floats: ...
 def compose_gradients(
@@ -58,6 +59,7 @@ def compose_gradients(
     rows: _Int32s,
     dropped: _Bytes | None,
     unit: bool,
+    units: int,
     d_block: _Floats,
 ) -> tuple[_Int32s, _Floats]: ...
 def compose_rows_f64(
@@ -69,6 +71,7 @@ def compose_rows_f64(
     rows: _Int32s,
     dropped: _Bytes | None,
     unit: bool,
+    units: int,
     threads: int,
 ) -> _Doubles: ...
 def compose_gradients_f64(
@@ -80,6 +83,7 @@ def compose_gradients_f64(
     rows: _Int32s,
     dropped: _Bytes | None,
     unit: bool,
+    units: int,
     d_block: _Doubles,
 ) -> tuple[_Int32s, _Doubles]: ...
 def ranking_measures(

@@ -32,11 +32,26 @@ class Described(NamedTuple):
             else cls(*Features.of(table, ids, name))
         )
 
-    def terms(self, met: npt.NDArray[np.bool_], histories: Histories | None, n_items: int) -> Terms:
+    def terms(
+        self, met: npt.NDArray[np.bool_], histories: Histories | None, n_items: int, hidden: int, factors: int
+    ) -> Terms:
         """Return rows as sums of parameters; the default id serves those that are not `met` in the data."""
         ids = np.where(met, np.arange(len(met)), len(met)).astype(np.int32)
         terms = self.features.terms(self.encoded, len(met), ids)
-        return terms if histories is None else with_histories(terms, histories, n_items)
+        if histories is not None:
+            terms = with_histories(terms, histories, n_items)
+        weights = tower_rows(hidden, padded(factors))
+        return terms._replace(n_parameters=terms.n_parameters + weights, units=hidden)
+
+
+def padded(n: int) -> int:
+    """Return n, rounded up to what rows are aligned to."""
+    return -(-n // _core.row_alignment) * _core.row_alignment
+
+
+def tower_rows(units: int, width: int) -> int:
+    """Return how many rows of parameters the weights of a tower take: see csrc/compose/tower.h."""
+    return 2 * units + 1 + -(-units // width) if units else 0
 
 
 def without_attributes(n: int) -> Encoded:
@@ -55,20 +70,22 @@ class Encoder:
         How attributes are encoded.
     parameters : numpy.ndarray
         (n_parameters, width) float32, padded: a row an id, the default id, a row a value, a row a number, a row an item
-        that may be in a history.
+        that may be in a history, the weights of a tower.
     n_items : int
         How many items have a row for histories; 0 without histories.
     unit : bool
         Whether vectors are brought to the unit sphere.
+    units : int
+        Of the tower, 0 without one.
     """
 
-    def __init__(self, features: Features, parameters: Float32, n_items: int, unit: bool) -> None:
-        self.features, self.parameters, self.n_items, self.unit = features, parameters, n_items, unit
+    def __init__(self, features: Features, parameters: Float32, n_items: int, unit: bool, units: int) -> None:
+        self.features, self.parameters, self.n_items, self.unit, self.units = features, parameters, n_items, unit, units
 
     @classmethod
-    def trained(cls, features: Features, parameters: Float32, n_items: int, unit: bool) -> Encoder:
+    def trained(cls, features: Features, parameters: Float32, n_items: int, unit: bool, units: int) -> Encoder:
         """Return an encoder of what was learnt; ids that were not met, whose parameters are 0, get the default one."""
-        encoder = cls(features, parameters, n_items, unit)
+        encoder = cls(features, parameters, n_items, unit, units)
         ids = parameters[: encoder.n_ids]
         ids[~ids.any(axis=1)] = parameters[encoder.n_ids]
         return encoder
@@ -76,7 +93,8 @@ class Encoder:
     @property
     def n_ids(self) -> int:
         """How many ids have parameters."""
-        return len(self.parameters) - 1 - self.features.n_values - self.features.n_numbers - self.n_items
+        others = 1 + self.features.n_values + self.features.n_numbers + self.n_items
+        return len(self.parameters) - others - tower_rows(self.units, self.parameters.shape[1])
 
     @property
     def history(self) -> Float32:
@@ -92,11 +110,11 @@ class Encoder:
             terms = with_histories(terms, histories, self.n_items)
         rows = np.arange(len(ids), dtype=np.int32)
         made = terms.indptr, terms.parameters, terms.coefficients, terms.default_id
-        return _core.compose_rows(*made, self.parameters, rows, None, self.unit, threads)
+        return _core.compose_rows(*made, self.parameters, rows, None, self.unit, self.units, threads)
 
     def fields(self) -> dict[str, Any]:
         """Return what a manifest keeps beside `arrays`."""
-        return {**self.features.fields(), "items": self.n_items, "unit": self.unit}
+        return {**self.features.fields(), "items": self.n_items, "unit": self.unit, "units": self.units}
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
         """Return everything else as plain arrays, for a file."""
@@ -106,4 +124,4 @@ class Encoder:
     def from_arrays(cls, prefix: str, fields: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Encoder:
         """Return what `fields` and `arrays` wrote."""
         features = Features.from_arrays(prefix, fields, arrays)
-        return cls(features, arrays[f"{prefix}_parameters"], fields["items"], fields["unit"])
+        return cls(features, arrays[f"{prefix}_parameters"], fields["items"], fields["unit"], fields.get("units", 0))

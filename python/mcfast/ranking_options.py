@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import _core, checks
 from .data.histories import LONGEST
+from .encoders import padded
 
 SOURCES = ("uniform", "popularity", "in-batch", "hard", "all")
 # Of losses with a sum of exponentials, under cosine: cosines alone would be too close together. The others must not be
@@ -54,6 +55,7 @@ class Ranking:
     batch_size: int
     history: int  # the most items of one; 0: none
     id_dropout: float
+    hidden: int  # units of a hidden layer, a multiple of what rows are aligned to; 0: none
 
     def sources(self) -> list[tuple[str, int]]:
         """Share out the negatives of a tile, to the one: the sums of the shares are rounded."""
@@ -98,6 +100,7 @@ def ranking_options(
     batch_size: int,
     history: bool | int,
     id_dropout: float | None,
+    hidden: int,
 ) -> Ranking:
     """Check the arguments; see `mcfast.fit`."""
     checks.choice(similarity, "similarity", ("ip", "cosine"))
@@ -131,6 +134,9 @@ def ranking_options(
     composed = described or longest > 0
     if id_dropout is not None and not composed:
         raise ValueError(checks.message("id_dropout", id_dropout, "none without attributes or history"))
+    units = padded(checks.integer(hidden, "hidden", 0, 4096))
+    if units and not composed:
+        raise ValueError(checks.message("hidden", hidden, "0 without attributes or history"))
     return Ranking(
         similarity=similarity,
         positive=None if positive is None else checks.real(positive, "positive"),
@@ -157,6 +163,7 @@ def ranking_options(
         id_dropout=(ID_DROPOUT if composed else 0.0)
         if id_dropout is None
         else checks.real(id_dropout, "id_dropout", 0, 1),
+        hidden=units,
     )
 
 

@@ -108,8 +108,12 @@ def train_ranking(
         corrected=ranking.logq == "corrected",
         optimizer=ranking.optimizer,
         batch=ranking.batch_size,
-        user_terms=None if of_users is None else of_users.terms(_met(users, data.n_users), histories, data.n_items),
-        item_terms=None if of_items is None else of_items.terms(_met(items, data.n_items), None, 0),
+        user_terms=None
+        if of_users is None
+        else of_users.terms(_met(users, data.n_users), histories, data.n_items, ranking.hidden, settings.factors),
+        item_terms=None
+        if of_items is None
+        else of_items.terms(_met(items, data.n_items), None, 0, ranking.hidden, settings.factors),
         id_dropout=ranking.id_dropout,
         seed=settings.seed,
         threads=settings.threads,
@@ -158,7 +162,7 @@ def encoders(sides: Sides, learnt: Learnt, ranking: Ranking, n_items: int) -> di
         ("item_encoder", sides[1], learnt.item_parameters, 0),
     ):
         if side is not None and learnt_parameters is not None:
-            out[name] = Encoder.trained(side.features, learnt_parameters, histories, unit)
+            out[name] = Encoder.trained(side.features, learnt_parameters, histories, unit, ranking.hidden)
     return out
 
 

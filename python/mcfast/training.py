@@ -80,6 +80,7 @@ def fit(
     item_features: Any = None,
     history: bool | int = False,
     id_dropout: float | None = None,
+    hidden: int = 0,
 ) -> Model:
     r"""Learn factors of users and items from observed scores.
 
@@ -219,6 +220,9 @@ def fit(
     id_dropout : float, optional
         With attributes or `history`, the share of ids in whose place a common vector is trained, which serves ids
         without data; by default 0.1.
+    hidden : int, default 0
+        With attributes or `history`, units of a hidden layer on top of them, in multiples of 16: x + W2 relu(W1 x + b1)
+        + b2 in the place of a composed vector x, for users and items apart.
 
     Returns
     -------

@@ -72,7 +72,7 @@ TEST(Composition, OneObjectServesTileAfterTileOnEverySet) {
                 EXPECT_EQ(composition.touched(), std::count(met.begin(), met.end(), true));
                 for (int64_t i = 0; i < composition.touched(); ++i)
                     for (int64_t k = 0; k < width; ++k)
-                        EXPECT_NEAR(composition.gradient(i)[k],
+                        EXPECT_NEAR(composition.slope(i).by * composition.slope(i).vector[k],
                                     gradients[static_cast<size_t>(composition.parameter(i) * width + k)], 1e-5);
             }
         }
@@ -97,7 +97,7 @@ TEST(Composition, GradientsOfUnitRowsAreAcrossThem) {
     double length = 0, along = 0;
     for (int64_t k = 0; k < 16; ++k) {
         length += block[k] * block[k];
-        along += block[k] * composition.gradient(0)[k];
+        along += block[k] * composition.slope(0).by * composition.slope(0).vector[k];
     }
     EXPECT_NEAR(length, 1, 1e-12);
     EXPECT_NEAR(along, 0, 1e-12);

@@ -53,6 +53,7 @@ OPTIONS: common.Described = {
     "batch_size": (int, "positives of a step"),
     "history": (bool, "make users of the items that they took too"),
     "id_dropout": (float, "with attributes or histories: share of ids that a common one stands in for"),
+    "hidden": (int, "with attributes or histories: units of a hidden layer on top of them"),
     "patience": (int, "with --validation: stop after so many epochs without a new best"),
     "refit": (bool, "with --validation: train anew on everything, for as many epochs as were best"),
     "seen": (str, "what is not recommended again: all, or positive (scores above 0)"),

@@ -62,6 +62,8 @@ class Terms(NamedTuple):
         The parameter of item row 0 in histories.
     power : float
         Coefficients of a history of m items are m to the power of minus this.
+    units : int
+        Of a tower, whose weights are the last parameters.
     """
 
     indptr: Int64
@@ -72,6 +74,7 @@ class Terms(NamedTuple):
     histories: Int64 | None = None
     first_item: int = 0
     power: float = 1.0
+    units: int = 0
 
 
 @dataclass(frozen=True)
