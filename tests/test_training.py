@@ -1,6 +1,7 @@
 """`fit`: the same bits everywhere, planted truths found, and every refusal in plain words."""
 
 import os
+import pickle
 import signal
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 
 import mcfast
 from mcfast import _core, epochs
+from mcfast.data.triples import Triples
 
 
 def planted(n_users=300, n_items=200, n=12_000, rank=3, noise=0.1, seed=0, biases=True):
