@@ -1,6 +1,7 @@
 """`fit`: the same bits everywhere, planted truths found, and every refusal in plain words."""
 
 import os
+import pickle
 import signal
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 
 import mcfast
 from mcfast import _core, epochs
+from mcfast.data.triples import Triples
 
 
 def planted(n_users=300, n_items=200, n=12_000, rank=3, noise=0.1, seed=0, biases=True):
@@ -331,3 +333,24 @@ def test_fit_refuses_init_of_other_factors():
 def test_fit_refuses_data(data, words):
     with pytest.raises((ValueError, TypeError, OSError), match=words):
         mcfast.fit(data)
+
+
+def test_repeated_pairs_are_found_on_the_way() -> None:
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 40, 900).astype(np.int32), rng.integers(0, 30, 900).astype(np.int32)
+    scores = rng.normal(size=900).astype(np.float32)
+    known = Triples.from_arrays(users, items, scores)
+    assert known.n_duplicates > 0
+    first = mcfast.fit((users, items, scores), factors=8, epochs=2)
+    second = mcfast.fit(known, factors=8, epochs=2)
+    assert first.parameters["duplicates"] == second.parameters["duplicates"] == known.n_duplicates
+    for name in ("user_factors", "item_factors", "user_biases", "item_biases"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_what_was_seen_is_collected_late() -> None:
+    model = mcfast.fit(([1, 1, 2, 2], [5, 4, 5, 6], [1.0, 2.0, 3.0, 4.0]), factors=2, epochs=1)
+    again = pickle.loads(pickle.dumps(model.seen))
+    for seen in (model.seen, again):
+        assert seen.indptr.tolist() == [0, 2, 4]
+        assert seen.rows.tolist() == [0, 1, 0, 2]

@@ -26,7 +26,7 @@ void encode(benchmark::State& state, int64_t factor) {
     for (int64_t i = 0; i < n; ++i) values.push_back(factor * test::integer(random, 0, n_distinct - 1));
     std::vector<int32_t> rows(values.size());
     const auto threads = static_cast<int>(state.range(0));
-    const std::vector<data::Span> chunks{{values.data(), n}};
+    const std::vector<data::Span<int64_t>> chunks{{values.data(), n}};
     require(is_encoding(values, rows, data::encode(chunks, rows.data(), threads)), "encode");
     for (auto _ : state) benchmark::DoNotOptimize(data::encode(chunks, rows.data(), threads));
     Limits all = limits(kernels::active());

@@ -52,8 +52,7 @@ void simulate(const std::string& folder, int64_t factors) {
     const train::Triples triples{users.data(), items.data(), scores.data(), static_cast<int64_t>(scores.size()),
                                  rows(users),  rows(items)};
     const int64_t width = kernels::padded(factors);
-    const train::Grid grid(triples, train::default_shape(triples.n, triples.n_users, triples.n_items, width), 3.5f, 1,
-                           1);
+    train::Grid grid(triples, train::default_shape(triples.n, triples.n_users, triples.n_items, width), 3.5f, 1, 1);
     train::Side user_side(triples.n_users, width), item_side(triples.n_items, width);
     const auto start = [&](train::Side& side, const train::Axis& axis, Stream stream) {
         side.initialise(axis.position.data(), axis.counts.data(), factors, 0, 0.05f, false, 0, stream, 1);

@@ -1,15 +1,17 @@
 #include "bind/bind.h"
 #include "data/encode.h"
+#include "data/finite.h"
 #include "data/pairs.h"
 #include "data/where.h"
 
 namespace mcfast::bind {
 namespace {
 
-py::tuple encode(const std::vector<Array<int64_t>>& chunks, int threads) {
-    std::vector<data::Span> spans;
+template <class T>
+py::tuple encode(const std::vector<Array<T>>& chunks, int threads) {
+    std::vector<data::Span<T>> spans;
     py::ssize_t total = 0;
-    for (const Array<int64_t>& chunk : chunks) {
+    for (const Array<T>& chunk : chunks) {
         spans.push_back({chunk.data(), chunk.size()});
         total += chunk.size();
     }
@@ -21,6 +23,13 @@ py::tuple encode(const std::vector<Array<int64_t>>& chunks, int threads) {
         ids = data::encode(spans, to, threads);
     }
     return py::make_tuple(std::move(rows), to_array(std::move(ids)));
+}
+
+bool finite(const Array<float>& values, int threads) {
+    const float* const from = values.data();
+    const int64_t n = values.size();
+    py::gil_scoped_release release;
+    return data::finite(from, n, threads);
 }
 
 py::tuple first_of_pair(const Array<int32_t>& users, const Array<int32_t>& items, int32_t n_users, int32_t n_items,
@@ -59,7 +68,9 @@ Array<uint8_t> where(const Array<int32_t>& codes, const std::optional<Array<int6
 }  // namespace
 
 void register_data(py::module_& m) {
-    m.def("encode", encode, py::arg("chunks").noconvert(), py::arg("threads"));
+    m.def("encode", encode<int64_t>, py::arg("chunks").noconvert(), py::arg("threads"));
+    m.def("encode", encode<int32_t>, py::arg("chunks").noconvert(), py::arg("threads"));
+    m.def("finite", finite, py::arg("values").noconvert(), py::arg("threads"));
     m.def("first_of_pair", first_of_pair, py::arg("users").noconvert(), py::arg("items").noconvert(),
           py::arg("n_users"), py::arg("n_items"), py::arg("threads"));
     m.def("where", where, py::arg("codes").noconvert(), py::arg("indptr").noconvert(), py::arg("chosen").noconvert());

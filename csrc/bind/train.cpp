@@ -104,6 +104,7 @@ void register_train(py::module_& m) {
         .def_property_readonly("n_items", [](const Trainer& t) { return t.grid().items().position.size(); })
         .def_property_readonly("width", &Trainer::width)
         .def_property_readonly("scale", &Trainer::scale)
+        .def_property_readonly("repeated", [](const Trainer& t) { return t.grid().repeated(); })
         .def_property_readonly("blocks", [](const Trainer& t) {
             return std::make_pair(t.grid().users().stripes(), t.grid().items().stripes());
         });

@@ -10,6 +10,7 @@ namespace mcfast::data {
 namespace {
 
 constexpr int64_t max_table_bytes = int64_t{64} << 20;  // of a direct table
+constexpr int64_t renumbered = 1 << 16;                 // rows at a time
 
 struct Range {
     int64_t low = std::numeric_limits<int64_t>::max(), high = std::numeric_limits<int64_t>::min();
@@ -75,16 +76,18 @@ int32_t row_of(Map& map, int64_t id, std::vector<int64_t>& ids) {
 }
 
 // Runs of about equal length, one a thread, each a list of spans.
+template <class T>
 struct Part {
-    std::vector<Span> spans;
-    int64_t first = 0;  // place of its first value
+    std::vector<Span<T>> spans;
+    int64_t first = 0, size = 0;  // place of its first value, and how many it has
 };
 
-std::vector<Part> split(const std::vector<Span>& chunks, int64_t total, int64_t parts) {
-    std::vector<Part> out(1);
+template <class T>
+std::vector<Part<T>> split(const std::vector<Span<T>>& chunks, int64_t total, int64_t parts) {
+    std::vector<Part<T>> out(1);
     const int64_t size = std::max<int64_t>(1, (total + parts - 1) / parts);
     int64_t place = 0;
-    for (Span chunk : chunks)
+    for (Span<T> chunk : chunks)
         while (chunk.size > 0) {
             if (place == static_cast<int64_t>(out.size()) * size) {
                 out.emplace_back();
@@ -92,6 +95,7 @@ std::vector<Part> split(const std::vector<Span>& chunks, int64_t total, int64_t 
             }
             const int64_t take = std::min(chunk.size, static_cast<int64_t>(out.size()) * size - place);
             out.back().spans.push_back({chunk.values, take});
+            out.back().size += take;
             chunk.values += take;
             chunk.size -= take;
             place += take;
@@ -100,49 +104,51 @@ std::vector<Part> split(const std::vector<Span>& chunks, int64_t total, int64_t 
 }
 
 // Each part numbers its own ids; the parts' ids, merged in order, give the final numbers.
-template <class Map>
-std::vector<int64_t> encode_with(const std::vector<Part>& parts, Range range, int32_t* rows, int threads) {
+template <class Map, class T>
+std::vector<int64_t> encode_with(const std::vector<Part<T>>& parts, Range range, int32_t* rows, int threads) {
     std::vector<std::vector<int64_t>> local(parts.size());
-    const auto n_parts = static_cast<int64_t>(parts.size());
-    parallel::chunks(threads, n_parts, 1, [&](int64_t p, int64_t, int64_t) {
-        const Part& part = parts[static_cast<size_t>(p)];
+    parallel::chunks(threads, static_cast<int64_t>(parts.size()), 1, [&](int64_t p, int64_t, int64_t) {
+        const Part<T>& part = parts[static_cast<size_t>(p)];
         Map map(range);
+        std::vector<int64_t> ids;
         int32_t* to = rows + part.first;
-        for (const Span& span : part.spans)
-            for (int64_t i = 0; i < span.size; ++i) *to++ = row_of(map, span.values[i], local[static_cast<size_t>(p)]);
+        for (const Span<T>& span : part.spans)
+            for (int64_t i = 0; i < span.size; ++i) *to++ = row_of(map, span.values[i], ids);
+        local[static_cast<size_t>(p)] = std::move(ids);
     });
-    if (parts.size() == 1) return std::move(local[0]);
-    std::vector<int64_t> ids;
-    std::vector<std::vector<int32_t>> renumber(parts.size());
+    // Those of the first part have theirs.
+    std::vector<int64_t> ids = local[0];
+    if (parts.size() == 1) return ids;
     Map map(range);
-    for (size_t p = 0; p < parts.size(); ++p)
-        for (const int64_t id : local[p]) renumber[p].push_back(row_of(map, id, ids));
-    parallel::chunks(threads, n_parts, 1, [&](int64_t p, int64_t, int64_t) {
-        const Part& part = parts[static_cast<size_t>(p)];
-        int32_t* to = rows + part.first;
-        for (const Span& span : part.spans)
-            for (int64_t i = 0; i < span.size; ++i, ++to)
-                *to = renumber[static_cast<size_t>(p)][static_cast<size_t>(*to)];
-    });
+    for (size_t r = 0; r < ids.size(); ++r) map.find(ids[r]) = static_cast<int32_t>(r);
+    for (size_t p = 1; p < parts.size(); ++p) {
+        std::vector<int32_t> renumber;
+        for (const int64_t id : local[p]) renumber.push_back(row_of(map, id, ids));
+        int32_t* const to = rows + parts[p].first;
+        parallel::chunks(threads, parts[p].size, renumbered, [&](int64_t, int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) to[i] = renumber[static_cast<size_t>(to[i])];
+        });
+    }
     return ids;
 }
 
 }  // namespace
 
-std::vector<int64_t> encode(const std::vector<Span>& chunks, int32_t* rows, int threads) {
+template <class T>
+std::vector<int64_t> encode(const std::vector<Span<T>>& chunks, int32_t* rows, int threads) {
     int64_t total = 0;
-    for (const Span& chunk : chunks) total += chunk.size;
+    for (const Span<T>& chunk : chunks) total += chunk.size;
     if (total == 0) return {};
-    const std::vector<Part> parts = split(chunks, total, threads);
+    const std::vector<Part<T>> parts = split(chunks, total, threads);
     std::vector<Range> ranges(parts.size());
     parallel::chunks(threads, static_cast<int64_t>(parts.size()), 1, [&](int64_t p, int64_t, int64_t) {
-        Range range;
-        for (const Span& span : parts[static_cast<size_t>(p)].spans)
+        T low = std::numeric_limits<T>::max(), high = std::numeric_limits<T>::min();
+        for (const Span<T>& span : parts[static_cast<size_t>(p)].spans)
             for (int64_t i = 0; i < span.size; ++i) {
-                range.low = std::min(range.low, span.values[i]);
-                range.high = std::max(range.high, span.values[i]);
+                low = std::min(low, span.values[i]);
+                high = std::max(high, span.values[i]);
             }
-        ranges[static_cast<size_t>(p)] = range;
+        ranges[static_cast<size_t>(p)] = {low, high};
     });
     Range range;
     for (const Range& part : ranges) {
@@ -157,5 +163,8 @@ std::vector<int64_t> encode(const std::vector<Span>& chunks, int32_t* rows, int 
     const int64_t most = std::max<int64_t>(1, total / static_cast<int64_t>(width + 1));
     return encode_with<Table>(most < threads ? split(chunks, total, most) : parts, range, rows, threads);
 }
+
+template std::vector<int64_t> encode(const std::vector<Span<int32_t>>&, int32_t*, int);
+template std::vector<int64_t> encode(const std::vector<Span<int64_t>>&, int32_t*, int);
 
 }  // namespace mcfast::data

@@ -3,10 +3,15 @@
 // numbers of users and items and the padded factors alone: never of threads, instruction set or detected caches.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "memory.h"
 #include "train/layout.h"
 
 namespace mcfast::train {
@@ -49,13 +54,43 @@ public:
         return static_cast<int64_t>(user_stripe) * items_.stripes() + item_stripe;
     }
     int64_t size(int64_t block) const { return offsets_[block + 1] - offsets_[block]; }
-    // The samples of a block in the order of training, rows local to the stripes.
-    const Steps& steps(int64_t block) const { return steps_[static_cast<size_t>(block)]; }
+    // The samples of a block in the order of training, rows local to the stripes. They are laid out when they are first
+    // asked for: by the epoch that trains on them at once, while a cache holds them. By one thread at a time.
+    const Steps& steps(int64_t block);
+    // fn(user, item, score, weight) of each sample of a block, in another order before it is laid out.
+    template <class Fn>
+    void for_each(int64_t block, const Fn& fn) const {
+        const Block& b = blocks_[static_cast<size_t>(block)];
+        if (b.laid_out) return b.steps.for_each(fn);
+        const Loose* const samples = loose(b);
+        for (int64_t i = 0, n = size(block); i < n; ++i)
+            fn(samples[i].user(), samples[i].item(), samples[i].score(), b.weights.empty() ? 1.0f : b.weights[i]);
+    }
+    // How many triples have the user and the item of another one.
+    int64_t repeated() const { return repeated_; }
 
 private:
+    struct Block {
+        std::byte* memory = nullptr;  // of samples, loose or laid out, and how much
+        int64_t bytes = 0;
+        bool laid_out = false;
+        Steps steps;
+        std::vector<kernels::Stretch> stretches;
+        Buffer<kernels::Samples> samples;  // none: they stand in memory
+        std::vector<float> weights;        // of samples, loose or laid out; empty: 1
+    };
+    class Cutter;
+
+    static Loose* loose(const Block& block) { return reinterpret_cast<Loose*>(block.memory); }
+
     Axis users_, items_;
     std::vector<int64_t> offsets_;  // triples before each block
-    std::vector<Steps> steps_;      // of each block
+    std::vector<Block> blocks_;
+    Buffer<std::byte> memory_;  // a part for each stripe of users: its triples as they came, then its blocks
+    int64_t repeated_ = 0;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Layout>> layouts_;  // that nobody uses at the moment
+    std::atomic<int64_t> n_loose_{0};               // blocks that are not laid out
 };
 
 }  // namespace mcfast::train

@@ -28,6 +28,23 @@ double ordered_sum(int threads, int64_t n, const Fn& fn) {
     return std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
+// term(i) of 0 .. n, added chunk by chunk in the same order. Several chunks at a time: additions wait for each other.
+template <class Term>
+double sum_of(int threads, int64_t n, const Term& term) {
+    constexpr int64_t at_once = 8;
+    std::vector<double> parts(static_cast<size_t>((n + grain - 1) / grain));
+    parallel::chunks(threads, n, at_once * grain, [&](int64_t group, int64_t begin, int64_t end) {
+        double sums[at_once] = {};
+        if (end - begin == at_once * grain)
+            for (int64_t i = begin; i < begin + grain; ++i)
+                for (int64_t c = 0; c < at_once; ++c) sums[c] += term(i + c * grain);
+        else
+            for (int64_t i = begin; i < end; ++i) sums[(i - begin) / grain] += term(i);
+        for (int64_t c = 0; begin + c * grain < end; ++c) parts[static_cast<size_t>(group * at_once + c)] = sums[c];
+    });
+    return std::accumulate(parts.begin(), parts.end(), 0.0);
+}
+
 void import_rows(Side& side, const Axis& axis, int64_t n_factors, const int32_t* rows, int64_t n, const float* factors,
                  int64_t stride, const float* biases, double scale) {
     const auto factor_scale = static_cast<float>(1 / std::sqrt(scale)), bias_scale = static_cast<float>(1 / scale);
@@ -91,27 +108,15 @@ Trainer::Trainer(const Triples& t, const Options& options)
       users_(t.n_users, width_),
       items_(t.n_items, width_) {
     const int threads = options.threads;
-    const auto weight = [&](int64_t i) { return t.weights ? static_cast<double>(t.weights[i]) : 1.0; };
-    total_weight_ = ordered_sum(threads, t.n, [&](int64_t begin, int64_t end) {
-        double sum = 0;
-        for (int64_t i = begin; i < end; ++i) sum += weight(i);
-        return sum;
-    });
-    const double mean = ordered_sum(threads, t.n,
-                                    [&](int64_t begin, int64_t end) {
-                                        double sum = 0;
-                                        for (int64_t i = begin; i < end; ++i) sum += weight(i) * t.scores[i];
-                                        return sum;
-                                    }) /
-                        total_weight_;
-    const double variance = ordered_sum(threads, t.n,
-                                        [&](int64_t begin, int64_t end) {
-                                            double sum = 0;
-                                            for (int64_t i = begin; i < end; ++i)
-                                                sum += weight(i) * (t.scores[i] - mean) * (t.scores[i] - mean);
-                                            return sum;
-                                        }) /
-                            total_weight_;
+    // The sum of term(weight, score).
+    const auto sum = [&](const auto& term) {
+        if (!t.weights) return sum_of(threads, t.n, [=](int64_t i) { return term(1.0, t.scores[i]); });
+        return sum_of(threads, t.n, [=](int64_t i) { return term(static_cast<double>(t.weights[i]), t.scores[i]); });
+    };
+    total_weight_ = t.weights ? sum([](double weight, double) { return weight; }) : static_cast<double>(t.n);
+    const double mean = sum([](double weight, double score) { return weight * score; }) / total_weight_;
+    const double variance =
+        sum([=](double weight, double score) { return weight * (score - mean) * (score - mean); }) / total_weight_;
     const bool ratings = scores_of(options.loss) == kernels::Scores::ratings;
     scale_ = ratings && variance > 0 ? std::sqrt(variance) : 1;
     const double base = linked(scores_of(options.loss), mean);
@@ -133,7 +138,7 @@ Trainer::Trainer(const Triples& t, const Options& options)
     items_.initialise(grid_->items().position.data(), grid_->items().counts.data(), options.factors,
                       base < 0 ? -centre : centre, noise, options.nonnegative, options.seed, Stream::item_factors,
                       threads);
-    if (options.biases && ratings) initialise_biases(threads);
+    if (options.biases && ratings) initialise_biases(t.weights, threads);
     if (options.by_row) {
         user_shares_ = shares(grid_->users());
         item_shares_ = shares(grid_->items());
@@ -146,35 +151,40 @@ Trainer::~Trainer() {
 }
 
 // Biases start as shrunken means: of the items first, then of what is left for the users.
-void Trainer::initialise_biases(int threads) {
+void Trainer::initialise_biases(bool weighted, int threads) {
     const Grid& grid = *grid_;
     const auto start = [&](Side& side, const Axis& axis, bool is_user) {
+        std::vector<int64_t> counts(axis.counts.size());
+        for (size_t r = 0; r < counts.size(); ++r) counts[static_cast<size_t>(axis.position[r])] = axis.counts[r];
         parallel::chunks(threads, axis.stripes(), 1, [&](int64_t stripe, int64_t, int64_t) {
             const int32_t first = axis.cuts[static_cast<size_t>(stripe)],
                           last = axis.cuts[static_cast<size_t>(stripe) + 1];
-            std::vector<double> sum(static_cast<size_t>(last - first)), count(sum.size());
+            std::vector<double> sum(static_cast<size_t>(last - first)), weights(weighted ? sum.size() : 0);
             const Axis& other = is_user ? grid.items() : grid.users();
             for (int32_t o = 0; o < other.stripes(); ++o) {
                 const auto s = static_cast<int32_t>(stripe);
                 const int64_t block = is_user ? grid.block(s, o) : grid.block(o, s);
                 const kernels::RowState* items =
                     items_.states.data() + (is_user ? other.cuts[static_cast<size_t>(o)] : 0);
-                grid.steps(block).for_each([&](uint16_t user, uint16_t item, float score, float weight) {
+                grid.for_each(block, [&](uint16_t user, uint16_t item, float score, float weight) {
                     const size_t row = is_user ? user : item;
                     sum[row] += weight * (is_user ? score - items[item].bias : score);
-                    count[row] += weight;
+                    if (weighted) weights[row] += weight;
                 });
             }
-            for (size_t r = 0; r < sum.size(); ++r)
-                side.states[first + static_cast<int64_t>(r)].bias =
-                    static_cast<float>(sum[r] / (count[r] + bias_shrinkage));
+            for (size_t r = 0; r < sum.size(); ++r) {
+                const int64_t place = first + static_cast<int64_t>(r);
+                const double total = weighted ? weights[r] : static_cast<double>(counts[static_cast<size_t>(place)]);
+                side.states[place].bias = static_cast<float>(sum[r] / (total + bias_shrinkage));
+            }
         });
     };
     start(items_, grid.items(), false);
     start(users_, grid.users(), true);
 }
 
-kernels::Block Trainer::block(const Grid& grid, int32_t user_stripe, int32_t item_stripe) {
+kernels::Block Trainer::block(int32_t user_stripe, int32_t item_stripe) {
+    Grid& grid = *grid_;
     kernels::Block out = grid.steps(grid.block(user_stripe, item_stripe)).block();
     const int32_t user = grid.users().cuts[static_cast<size_t>(user_stripe)];
     const int32_t item = grid.items().cuts[static_cast<size_t>(item_stripe)];
@@ -214,7 +224,7 @@ double Trainer::epoch(uint32_t number, float learning_rate, int threads, const s
         order(grid.users().stripes(), grid.items().stripes(), options_.seed, number), threads,
         [&](const Task& task) {
             const FlushDenormals flush;
-            const kernels::Block b = block(grid, task.user_stripe, task.item_stripe);
+            const kernels::Block b = block(task.user_stripe, task.item_stripe);
             losses[static_cast<size_t>(grid.block(task.user_stripe, task.item_stripe))] = train(b, step);
             done.fetch_add(grid.size(grid.block(task.user_stripe, task.item_stripe)), std::memory_order_relaxed);
         },

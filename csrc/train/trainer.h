@@ -62,8 +62,8 @@ public:
     const Grid& grid() const { return *grid_; }
 
 private:
-    void initialise_biases(int threads);
-    kernels::Block block(const Grid& grid, int32_t user_stripe, int32_t item_stripe);
+    void initialise_biases(bool weighted, int threads);
+    kernels::Block block(int32_t user_stripe, int32_t item_stripe);
     double loss_scale() const;
     double predicted(int32_t user_row, int32_t item_row) const;  // in the units of the kernel, without the mean
 

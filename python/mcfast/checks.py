@@ -14,6 +14,8 @@ from . import _core
 
 Float32 = npt.NDArray[np.float32]
 
+_MANY = 1 << 20  # numbers that are worth threads
+
 
 def message(name: str, got: object, expected: str) -> str:
     """Return the text of an error about an argument.
@@ -134,9 +136,8 @@ def floats(value: Any, name: str, shape: tuple[int | None, ...], *, optional: bo
     else:
         with np.errstate(over="ignore"):  # as slow as all the rest for a few numbers
             array = np.ascontiguousarray(array, np.float32)
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = np.argwhere(~finite)[0]
+    if not _core.finite(array.ravel(), 1 if array.size < _MANY else _core.available_threads()):
+        where = np.argwhere(~np.isfinite(array))[0]
         place = ", ".join(map(str, where))
         raise ValueError(message(name, f"{np.asarray(value)[tuple(where)]} at [{place}]", "finite numbers"))
     return array

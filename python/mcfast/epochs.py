@@ -92,6 +92,7 @@ class Outcome:
     history: list[Epoch]
     best: int
     interrupted: bool
+    n_duplicates: int = 0  # triples that were merged before training
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, checks
+from .data.duplicates import without_duplicates
 from .data.triples import Triples
 from .epochs import Outcome, Settings, export, run
 from .model import Model
@@ -54,26 +56,16 @@ def train_ratings(
     init: Model | None,
     *,
     clip: tuple[float, float] | None,
+    distinct: bool = True,
 ) -> tuple[Outcome, _core.Trainer]:
-    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for."""
-    trainer = _core.Trainer(
-        data.users,
-        data.items,
-        _scores(data, settings.loss),
-        data.weights,
-        data.n_users,
-        data.n_items,
-        settings.factors,
-        settings.biases,
-        settings.loss,
-        (settings.user_regularization, settings.item_regularization, settings.bias_regularization),
-        (settings.l1_regularization, settings.l1_regularization),
-        settings.regularize == "row",
-        settings.nonnegative,
-        settings.seed,
-        settings.blocks or (0, 0),
-        settings.threads,
-    )
+    """Run up to `epochs` of the `settings.epochs` epochs that the step is laid out for.
+
+    Unless the triples are known to be `distinct`, of those of one pair the last one is kept.
+    """
+    trainer, n_duplicates = _trainer(data, settings), 0
+    if not distinct and trainer.repeated:
+        data = without_duplicates(data, "last", settings.threads)
+        trainer, n_duplicates = _trainer(data, settings), data.n_duplicates
     if init is not None:
         # The old biases stand on the old mean.
         user_biases = init.user_biases + np.float32(init.mean - trainer.mean) if settings.biases else None
@@ -93,4 +85,25 @@ def train_ratings(
         return float(np.sqrt(np.mean((np.clip(sums, *clip).astype(np.float64) - scores) ** 2)))
 
     validate = None if held_out is None else partial(validation_error, held_out)
-    return run(trainer, len(data), validate, settings, epochs), trainer
+    return replace(run(trainer, len(data), validate, settings, epochs), n_duplicates=n_duplicates), trainer
+
+
+def _trainer(data: Triples, settings: Settings) -> _core.Trainer:
+    return _core.Trainer(
+        data.users,
+        data.items,
+        _scores(data, settings.loss),
+        data.weights,
+        data.n_users,
+        data.n_items,
+        settings.factors,
+        settings.biases,
+        settings.loss,
+        (settings.user_regularization, settings.item_regularization, settings.bias_regularization),
+        (settings.l1_regularization, settings.l1_regularization),
+        settings.regularize == "row",
+        settings.nonnegative,
+        settings.seed,
+        settings.blocks or (0, 0),
+        settings.threads,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +14,40 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
 class Seen:
-    """The distinct items of each user, as in a CSR matrix.
+    """The distinct items of each user, as in a CSR matrix."""
 
-    Attributes
-    ----------
-    indptr : numpy.ndarray
-        (n_users + 1,) int64; the items of user row u are ``rows[indptr[u]:indptr[u + 1]]``.
-    rows : numpy.ndarray
-        int32 item rows, sorted and distinct for each user.
-    """
-
-    indptr: Int64
-    rows: Int32
+    def __init__(self, indptr: Int64, rows: Int32) -> None:
+        self._arrays: tuple[Int64, Int32] | Callable[[], tuple[Int64, Int32]] = indptr, rows
 
     @classmethod
     def of(cls, users: Int32, items: Int32, n_users: int, threads: int) -> Seen:
-        """Collect the pairs of a list of triples."""
-        return cls(*_core.items_of_users(users, items, n_users, threads))
+        """Collect the pairs of a list of triples, when they are asked for: a training needs them no more than its RMSE.
+
+        Until then the arrays are kept, and must not change.
+        """
+        seen = cls.__new__(cls)
+        seen._arrays = partial(_core.items_of_users, users, items, n_users, threads)
+        return seen
+
+    @property
+    def _csr(self) -> tuple[Int64, Int32]:
+        if callable(self._arrays):
+            self._arrays = self._arrays()
+        return self._arrays
+
+    @property
+    def indptr(self) -> Int64:
+        """(n_users + 1,) int64; the items of user row u are ``rows[indptr[u]:indptr[u + 1]]``."""
+        return self._csr[0]
+
+    @property
+    def rows(self) -> Int32:
+        """int32 item rows, sorted and distinct for each user."""
+        return self._csr[1]
+
+    def __reduce__(self) -> tuple[type[Seen], tuple[Int64, Int32]]:
+        return Seen, self._csr
 
     @classmethod
     def empty(cls, n_users: int) -> Seen:

@@ -297,7 +297,9 @@ def fit(
     else:
         refuse({name: given[name] for name in RANKING}, DEFAULTS, f"loss {loss!r}")
 
-    data = as_triples(triples, threads=settings.threads)
+    # Where nothing else looks at the triples before the trainer does, it finds pairs that occur twice by the way.
+    known = clip is not False or any(given is not None for given in (weights, validation, init, ranking))
+    data = as_triples(triples, threads=settings.threads, duplicates="last" if known else None)
     data = data if weights is None else data.with_weights(weights)
     check = partial(check_scores, loss=settings.loss) if ranking is None else partial(positives, ranking=ranking)
     check(data, "scores")
@@ -306,7 +308,7 @@ def fit(
         data = over(init.users, init.items, data)
     train, held_out, data = split(data, validation, check, seed=settings.seed, threads=settings.threads)
     sides: Sides = (None, None)
-    learn: Learn = partial(train_ratings, clip=scale.clip)
+    learn: Learn = partial(train_ratings, clip=scale.clip, distinct=known or isinstance(triples, Triples))
     if ranking is not None:
         tell_of_exposed(data, ranking)
         sides = sides_of(*tables, data, ranking)
@@ -340,7 +342,7 @@ def fit(
             else None
             if validation is None
             else "given",
-            "duplicates": data.n_duplicates,
+            "duplicates": data.n_duplicates + outcome.n_duplicates,
             "refit": refit,
             "seen": seen,
             "epochs_run": len(outcome.history),

@@ -62,20 +62,21 @@ inline std::pair<double, double> plain_squared(double score, double prediction) 
 
 // Samples laid out for the kernel, and the same in its order.
 struct Lockstep {
+    train::Layout layout;
     train::Steps steps;
     std::vector<Sample> samples;
 
     explicit Lockstep(const std::vector<Sample>& any_order) {
         std::vector<train::Loose> loose;
         std::vector<float> weights;
-        uint16_t last_user = 0;
-        for (const Sample& s : any_order) {
+        std::vector<Sample> sorted = any_order;
+        std::stable_sort(sorted.begin(), sorted.end(),
+                         [](const Sample& a, const Sample& b) { return a.user < b.user; });
+        for (const Sample& s : sorted) {
             loose.push_back({s.user, s.item, s.score});
             weights.push_back(s.weight);
-            last_user = std::max(last_user, s.user);
         }
-        train::Layout layout;
-        steps = layout(loose.data(), weights.data(), static_cast<int64_t>(loose.size()), last_user + 1);
+        steps = layout(loose.data(), weights.data(), static_cast<int64_t>(loose.size()));
         const auto with = [&](const auto& same) { return *std::find_if(any_order.begin(), any_order.end(), same); };
         steps.for_each([&](uint16_t user, uint16_t item, float score, float weight) {
             samples.push_back({user, item, score, weight,

@@ -20,7 +20,7 @@ void check(const std::vector<int64_t>& values, Random& random) {
         if (is_new) ids.push_back(value);
         expected.push_back(at->second);
     }
-    std::vector<data::Span> chunks{{nullptr, 0}};
+    std::vector<data::Span<int64_t>> chunks{{nullptr, 0}};
     const auto n = static_cast<int64_t>(values.size());
     for (int64_t at = 0; at < n;) {
         const int64_t size = integer(random, 0, n - at);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <set>
 
 #include "support.h"
 
@@ -65,7 +67,7 @@ void check(const Data& data, Shape shape, int threads) {
     SCOPED_TRACE(::testing::Message() << data.users.size() << " triples, " << data.n_users << " x " << data.n_items
                                       << ", stripes " << shape.user_stripes << " x " << shape.item_stripes << ", "
                                       << threads << " threads");
-    const Grid grid(data.triples(), shape, 0, 1, threads);
+    Grid grid(data.triples(), shape, 0, 1, threads);
     check_axis(grid.users(), data.n_users, shape.user_stripes);
     check_axis(grid.items(), data.n_items, shape.item_stripes);
     const auto users = rows_by_place(grid.users()), items = rows_by_place(grid.items());
@@ -110,7 +112,7 @@ TEST(Grid, WeightsStayWithTheirTriples) {
 TEST(Grid, StripesHaveAtMost65535Rows) {
     const Data data(40000, 150000, 70000);
     check(data, {1, 1}, 2);
-    const Grid grid(data.triples(), {1, 1}, 0, 1, 1);
+    Grid grid(data.triples(), {1, 1}, 0, 1, 1);
     EXPECT_EQ(grid.users().stripes(), 3);
     EXPECT_EQ(grid.items().stripes(), 2);
 }
@@ -120,15 +122,46 @@ TEST(Grid, RowsWithoutTriplesMakeNoStripeOfTheirOwn) {
     for (const int32_t n : {50, 1000}) {
         train::Triples triples = few.triples();
         triples.n_users = triples.n_items = n;
-        const Grid grid(triples, {1, 3}, 0, 1, 1);
+        Grid grid(triples, {1, 3}, 0, 1, 1);
         EXPECT_EQ(grid.users().stripes(), 1);
         EXPECT_LE(grid.items().stripes(), 3);
     }
 }
 
+TEST(Grid, CountsRepeatedPairs) {
+    Data data(5000, 3000, 200);
+    std::set<std::pair<int32_t, int32_t>> pairs;
+    for (size_t i = 0; i < data.users.size(); ++i) pairs.emplace(data.users[i], data.items[i]);
+    for (const int threads : {1, 2, 7}) {
+        EXPECT_EQ(Grid(data.triples(), {7, 5}, 0, 1, threads).repeated(), 5000 - static_cast<int64_t>(pairs.size()));
+        EXPECT_EQ(Grid(data.triples(), {1, 1}, 0, 1, threads).repeated(), 5000 - static_cast<int64_t>(pairs.size()));
+    }
+}
+
+// The samples of a block are the same before and after it is laid out, in any order.
+TEST(Grid, LooseBlocksHoldWhatIsLaidOut) {
+    Data data(5000, 300, 200);
+    for (size_t i = 0; i < data.users.size(); ++i) data.weights.push_back(static_cast<float>(i % 13));
+    Grid grid(data.triples(), {7, 5}, 0, 1, 2);
+    for (int64_t b = 0; b < grid.n_blocks(); ++b) {
+        const auto samples = [&] {
+            std::vector<std::array<float, 4>> out;
+            grid.for_each(b, [&](uint16_t user, uint16_t item, float score, float weight) {
+                out.push_back({static_cast<float>(user), static_cast<float>(item), score, weight});
+            });
+            std::sort(out.begin(), out.end());
+            return out;
+        };
+        const auto loose = samples();
+        EXPECT_EQ(static_cast<int64_t>(loose.size()), grid.size(b));
+        grid.steps(b);
+        EXPECT_EQ(samples(), loose);
+    }
+}
+
 TEST(Grid, StripesAreBalanced) {
     const Data data(100000, 5000, 3000);
-    const Grid grid(data.triples(), {16, 8}, 0, 1, 1);
+    Grid grid(data.triples(), {16, 8}, 0, 1, 1);
     EXPECT_EQ(grid.users().stripes(), 16);
     EXPECT_EQ(grid.items().stripes(), 8);
     std::vector<int64_t> of_user(5000);
@@ -145,7 +178,7 @@ TEST(Grid, StripesAreBalanced) {
 TEST(Grid, AHeavyRowStarvesNoStripe) {
     Data data(50000, 500, 1000);
     for (size_t i = 0; i < data.items.size(); ++i) data.items[i] = i % 2 ? 17 : static_cast<int32_t>(i / 2 % 1000);
-    const Grid grid(data.triples(), {1, 16}, 0, 1, 1);
+    Grid grid(data.triples(), {1, 16}, 0, 1, 1);
     ASSERT_EQ(grid.items().stripes(), 16);
     std::vector<int64_t> sizes;
     for (int32_t c = 0; c < 16; ++c) sizes.push_back(grid.size(grid.block(0, c)));
@@ -158,7 +191,7 @@ TEST(Grid, AHeavyRowStarvesNoStripe) {
 TEST(Grid, ItemStripesFitTheCache) {
     const Data data(40000, 100, 5000);
     const Shape shape = train::default_shape(40000, 100, 5000, 1024);
-    const Grid grid(data.triples(), shape, 0, 1, 1);
+    Grid grid(data.triples(), shape, 0, 1, 1);
     for (int32_t c = 0; c < grid.items().stripes(); ++c)
         EXPECT_LE((grid.items().cuts[static_cast<size_t>(c) + 1] - grid.items().cuts[static_cast<size_t>(c)]) * 4096,
                   512 << 10);
@@ -166,7 +199,7 @@ TEST(Grid, ItemStripesFitTheCache) {
 
 TEST(Grid, ScoresAreCentredAndScaled) {
     const Data data(100, 10, 10);
-    const Grid grid(data.triples(), {1, 1}, 50, 4, 1);
+    Grid grid(data.triples(), {1, 1}, 50, 4, 1);
     std::vector<float> scores;
     grid.steps(0).for_each([&](uint16_t, uint16_t, float score, float) { scores.push_back(score); });
     std::sort(scores.begin(), scores.end());

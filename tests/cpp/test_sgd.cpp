@@ -83,9 +83,10 @@ void train(const kernels::Set& set, Loss loss, bool plain, kernels::Block block,
 TEST(Sgd, TheSamplesMakeStepsOfBothKinds) {
     Random random(1);
     int32_t overlapping = 0, others = 0;
-    for (const kernels::Stretch& s : Lockstep(some_samples(random)).steps.stretches) {
-        overlapping += s.overlapping;
-        others += s.others;
+    const Lockstep data(some_samples(random));
+    for (int64_t s = 0; s < data.steps.n_stretches; ++s) {
+        overlapping += data.steps.stretches[s].overlapping;
+        others += data.steps.stretches[s].others;
     }
     EXPECT_GE(overlapping, 10);
     EXPECT_GE(others, 2);
@@ -135,7 +136,7 @@ TEST(Sgd, WeightsSharesL1AndTheBoundAtZero) {
                 const Lockstep data(samples);
                 const double expected = plain_block(data.samples, users.rows, items.rows, step, plain_squared);
                 kernels::Block block = data.block();
-                block.weights = data.steps.weights.data();
+                block.weights = data.steps.weights;
                 block.user_shares = user_shares.data();
                 block.item_shares = item_shares.data();
                 train(*set, Loss::squared, false, block, users, items, step, expected);

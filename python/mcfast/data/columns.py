@@ -64,6 +64,11 @@ def int64(values: AnyArray, name: str) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(values, np.int64)
 
 
+def integers(values: AnyArray, name: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
+    """Return an array of any integer dtype as a contiguous one of int32 if it is that, else of int64."""
+    return np.ascontiguousarray(values) if values.dtype == np.int32 else int64(values, name)
+
+
 def scores(values: Any, name: str) -> npt.NDArray[np.float32]:
     """Return a column of finite numbers as float32, or raise."""
     values = plain(values)

@@ -18,9 +18,7 @@ Duplicates = Literal["last", "mean", "sum", "error"]
 
 
 def without_duplicates(triples: Triples, duplicates: Duplicates, threads: int) -> Triples:
-    """Return triples with every pair once, in its first place, as `Triples.from_arrays` says; none at all raise."""
-    if not len(triples):
-        raise ValueError(message("triples", "no rows", "at least one"))
+    """Return triples with every pair once, in its first place, as `Triples.from_arrays` says."""
     n_repeated, first = _core.first_of_pair(triples.users, triples.items, triples.n_users, triples.n_items, threads)
     if not n_repeated:
         return triples

@@ -235,7 +235,7 @@ def encode(values: Any, name: str = "ids", threads: int = 1) -> tuple[Rows, Ids]
     elif values.ndim != 1:
         raise ValueError(message(name, f"an array of shape {values.shape}", "one dimension"))
     elif values.dtype.kind in "iu":
-        return _encode_integers([columns.int64(values, name)], threads)
+        return _encode_integers([columns.integers(values, name)], threads)
     elif values.dtype.kind in "UTO":
         values = values.tolist()
     else:
@@ -244,7 +244,7 @@ def encode(values: Any, name: str = "ids", threads: int = 1) -> tuple[Rows, Ids]
     return _encode_list(values, name, threads)
 
 
-def _encode_integers(chunks: list[npt.NDArray[np.int64]], threads: int) -> tuple[Rows, Ids]:
+def _encode_integers(chunks: Sequence[Any], threads: int) -> tuple[Rows, Ids]:
     rows, ids = _core.encode(chunks, threads)
     return rows, Ids._of(ids)
 
@@ -286,7 +286,7 @@ def _encode_arrow(values: Any, name: str, threads: int) -> tuple[Rows, Ids]:
         return _encode_integers([], threads)
     if pa.types.is_integer(kind):
         return _encode_integers(
-            [columns.int64(chunk.to_numpy(zero_copy_only=True), name) for chunk in values.chunks], threads
+            [columns.integers(chunk.to_numpy(zero_copy_only=True), name) for chunk in values.chunks], threads
         )
     if pa.types.is_dictionary(kind):
         return _encode_dictionary(values, name, threads)

@@ -160,6 +160,7 @@ class Triples:
             _ids_of_axis(user_ids, "user_ids", n_users),
             _ids_of_axis(item_ids, "item_ids", n_items),
         )
+        _check_any(triples)
         return without_duplicates(triples, duplicates, checks.thread_count(None))
 
     @property
@@ -282,14 +283,17 @@ class Triples:
 
 
 def from_columns(
-    given: dict[str, Any], names: Mapping[str, str], duplicates: Duplicates, threads: int | None
+    given: dict[str, Any], names: Mapping[str, str], duplicates: Duplicates | None, threads: int | None
 ) -> Triples:
-    """Make triples from the columns users, items, scores and, unless None, times and weights.
+    """Make triples from the columns users, items, scores and, unless None, times and weights; none at all raise.
+
+    With `duplicates` None whoever trains on them looks for pairs that occur more than once.
 
     Each column is taken out of `given` and dropped once it is converted, so that the memory of a table that only
     `given` holds is freed on the way. `names` says what to call the columns in messages.
     """
-    checks.choice(duplicates, "duplicates", get_args(Duplicates))
+    if duplicates is not None:
+        checks.choice(duplicates, "duplicates", get_args(Duplicates))
     threads = checks.thread_count(threads)
     users, user_ids = encode(given.pop("users"), names["users"], threads)
     columns.release_unused()
@@ -309,10 +313,13 @@ def from_columns(
         got = ", ".join(f"{len(array)} {name}" for name, array in arrays.items())
         raise ValueError(message(", ".join(names[name] for name in arrays), got, "as many of each"))
     triples = Triples(users, items, scores, times, user_ids, item_ids, weights=weights)
-    return without_duplicates(triples, duplicates, threads)
+    _check_any(triples)
+    return triples if duplicates is None else without_duplicates(triples, duplicates, threads)
 
 
-def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") -> Triples:
+def as_triples(
+    data: Any, *, threads: int | None = None, name: str = "triples", duplicates: Duplicates | None = "last"
+) -> Triples:
     """Return what stands for triples as `Triples`.
 
     Parameters
@@ -325,6 +332,8 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
         Threads to use; all that the process may use by default.
     name : str
         The argument it came in, for messages.
+    duplicates : str or None, default "last"
+        As in `from_columns`. `Triples` stay as they are.
 
     Returns
     -------
@@ -347,7 +356,8 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
     if isinstance(data, tuple):
         if len(data) not in (3, 4):
             raise ValueError(message(name, f"a tuple of {len(data)}", "(users, items, scores) or that and times"))
-        return Triples.from_arrays(*data, threads=threads)
+        columns_of = dict(zip(("users", "items", "scores", "times"), data, strict=False))
+        return from_columns(columns_of, {role: role for role in columns_of}, duplicates, threads)
     if not tables.is_table(data):
         raise TypeError(message(name, type(data).__name__, _ACCEPTED))
     wanted: dict[str, Column] = {"users": "user", "items": "item", "scores": "score", "times": "time"}
@@ -357,7 +367,12 @@ def as_triples(data: Any, *, threads: int | None = None, name: str = "triples") 
         wanted = {role: place for place, role in enumerate(wanted)}
     threads = checks.thread_count(threads)
     given = tables.read(data, wanted, optional=("times",), threads=threads)
-    return from_columns(given, {role: f"{role} of {name}" for role in wanted}, "last", threads)
+    return from_columns(given, {role: f"{role} of {name}" for role in wanted}, duplicates, threads)
+
+
+def _check_any(triples: Triples) -> None:
+    if not len(triples):
+        raise ValueError(message("triples", "no rows", "at least one"))
 
 
 def _positive(weights: Scores, name: str) -> Scores:
