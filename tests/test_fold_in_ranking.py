@@ -109,6 +109,7 @@ MODELS = [
     {"loss": "logistic", "negatives": "uniform", "regularization": 0.003},
     {"loss": "ccl", "similarity": "cosine", "margin": 0.3, "negative_weight": 10.0},
     HISTORY,
+    HISTORY | {"hidden": 16},  # not the sum of a history: in steps, as without one
 ]
 
 

@@ -97,6 +97,11 @@ class Encoder:
         return len(self.parameters) - others - tower_rows(self.units, self.parameters.shape[1])
 
     @property
+    def sums_histories(self) -> bool:
+        """Whether a user is no more than the sum of a history and a default id: not under a hidden layer."""
+        return self.n_items > 0 and not self.units
+
+    @property
     def history(self) -> Float32:
         """What histories are made of: the row of the default id, then one an item; padded."""
         return np.concatenate(

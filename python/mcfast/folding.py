@@ -141,7 +141,7 @@ def _ranked_user(model: Model, items: Rows, scores: Float64 | None) -> Folded | 
     if not len(taken):
         return None
     encoder = model.user_encoder
-    if encoder is not None and encoder.n_items:
+    if encoder is not None and encoder.sums_histories:
         history, k = encoder.history, model.factors
         return Folded(tower(history[0, :k], history[1 + taken[: parameters["history"]], :k], encoder.unit), 0.0)
     negatives = Negatives.of(parameters, model.seen.item_counts(model.n_items)).without(taken)

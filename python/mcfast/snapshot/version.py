@@ -85,7 +85,7 @@ def write(
     popular = np.lexsort((np.arange(model.n_items), -model.item_biases, -counts)).astype(np.int32)
     arrays: dict[str, files.AnyArray] = {"popular_rows": popular, "popular_counts": counts[popular]}
     arrays |= model.items.arrays("item")
-    if model.user_encoder is not None and model.user_encoder.n_items:
+    if model.user_encoder is not None and model.user_encoder.sums_histories:
         arrays["history"] = model.user_encoder.history[:, : model.factors]
 
     def write_users(file: Path) -> None:
