@@ -11,6 +11,7 @@ import pytest
 import mcfast
 from mcfast import _core, epochs
 from mcfast.data.triples import Triples
+from processes import finish, start
 
 
 def planted(n_users=300, n_items=200, n=12_000, rank=3, noise=0.1, seed=0, biases=True):
@@ -354,3 +355,30 @@ def test_what_was_seen_is_collected_late() -> None:
     for seen in (model.seen, again):
         assert seen.indptr.tolist() == [0, 2, 4]
         assert seen.rows.tolist() == [0, 1, 0, 2]
+
+
+MEMORY = """
+import re
+from pathlib import Path
+import mcfast
+
+def status(key):
+    return 1024 * int(re.search(rf"{key}:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+mcfast.fit((np.arange(9) % 3, np.arange(9), np.ones(9)), epochs=1)  # what is loaded for the first fit
+random = np.random.default_rng(0)
+n = int(args[0])
+order = random.permutation(n)
+users = order % 10_000
+triples = users, (order // 10_000 * 37 + users) % 10_000, random.random(n, np.float32)  # no pair twice
+before = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+model = mcfast.fit(triples, factors=64, epochs=2, threads=2, progress=False)
+factors = 4 * 64 * (model.n_users + model.n_items)
+print(status("VmHWM") - before - 2 * factors)
+"""
+
+
+def test_peak_memory_is_20_bytes_a_triple_beside_twice_the_factors():
+    few, many = (int(finish(start(MEMORY, n))) for n in (1_000_000, 3_000_000))  # both load what any fit needs
+    assert (many - few) / 2_000_000 < 20

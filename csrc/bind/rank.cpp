@@ -138,6 +138,7 @@ void register_rank(py::module_& m) {
              py::arg("progress"))
         .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
+        .def("drop_checkpoint", &Trainer::drop_checkpoint)
         .def("import_users", import_rows<&Trainer::user_table>, py::arg("rows").noconvert(),
              py::arg("factors").noconvert())
         .def("import_items", import_rows<&Trainer::item_table>, py::arg("rows").noconvert(),

@@ -87,6 +87,7 @@ void register_train(py::module_& m) {
              py::arg("progress"))
         .def("checkpoint", &Trainer::checkpoint, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
         .def("restore", &Trainer::restore, py::arg("threads"), py::call_guard<py::gil_scoped_release>())
+        .def("drop_checkpoint", &Trainer::drop_checkpoint)
         .def("squared_error", over<&Trainer::squared_error>, py::arg("users").noconvert(), py::arg("items").noconvert(),
              py::arg("scores").noconvert(), py::arg("threads"))
         .def("loss", over<&Trainer::loss>, py::arg("users").noconvert(), py::arg("items").noconvert(),

@@ -61,6 +61,7 @@ public:
     // Keep the state, and go back to it.
     void checkpoint(int threads);
     void restore(int threads);
+    void drop_checkpoint() { saved_.reset(); }
 
     const Side& users() const { return users_side_; }
     const Side& items() const { return items_side_; }

@@ -251,6 +251,11 @@ void Trainer::restore(int threads) {
     items_.copy_from(*saved_items_, threads);
 }
 
+void Trainer::drop_checkpoint() {
+    saved_users_.reset();
+    saved_items_.reset();
+}
+
 double Trainer::predicted(int32_t user_row, int32_t item_row) const {
     const int32_t user = grid_->users().position[static_cast<size_t>(user_row)];
     const int32_t item = grid_->items().position[static_cast<size_t>(item_row)];

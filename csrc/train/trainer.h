@@ -44,6 +44,7 @@ public:
     // Keep the state, and go back to it.
     void checkpoint(int threads);
     void restore(int threads);
+    void drop_checkpoint();
 
     // The sum of the losses over triples, added in a fixed order; in the units of the scores.
     double loss(const Triples& triples, int threads) const;

@@ -157,6 +157,7 @@ def run(
             interrupted = True
             if saved == len(history):  # in the middle of an epoch
                 trainer.restore(settings.threads)
+    trainer.drop_checkpoint()  # before the export takes as much memory
     number, learnt = best or (len(history), export(trainer, settings.threads))
     if interrupted:
         warnings.warn(f"interrupted: the model is that of epoch {number}", RuntimeWarning, stacklevel=4)

@@ -64,6 +64,7 @@ def train_ratings(
     """
     trainer, n_duplicates = _trainer(data, settings), 0
     if not distinct and trainer.repeated:
+        del trainer  # before there is another
         data = without_duplicates(data, "last", settings.threads)
         trainer, n_duplicates = _trainer(data, settings), data.n_duplicates
     if init is not None:
