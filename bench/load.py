@@ -30,6 +30,15 @@ class Taken:
     late: float = 0.0  # seconds by which the generator itself came too late, at most
     whole: float = 0.0  # seconds until the last answer
 
+    def __iadd__(self, other: Taken) -> Taken:
+        """Add what came of another load."""
+        self.seconds += other.seconds
+        self.statuses += other.statuses
+        self.lost += other.lost
+        self.late = max(self.late, other.late)
+        self.whole += other.whole
+        return self
+
     def milliseconds(self, *percentiles: float) -> list[float]:
         """Return percentiles of the latency."""
         return (1e3 * np.percentile(self.seconds, percentiles)).tolist()

@@ -114,21 +114,22 @@ class Service:
             await asyncio.sleep(self.settings.poll_seconds)
             try:
                 await loop.run_in_executor(self._aside, self.refresh)
-                if (start := time.monotonic()) >= due:
-                    await loop.run_in_executor(self._aside, self._sample)
-                    end = time.monotonic()
-                    due = end + max(self.settings.sample_seconds, SAMPLE_PAUSE * (end - start))
+                if time.monotonic() >= due:
+                    taken = await loop.run_in_executor(self._aside, self._sample)
+                    due = time.monotonic() + max(self.settings.sample_seconds, SAMPLE_PAUSE * taken)
             except Exception as error:  # whatever it was, the next round may go well
                 logs.event("following failed", logging.ERROR, error=error)
 
-    def _sample(self) -> None:
-        """Compare what the last user got out of an approximate index with the exact answer."""
+    def _sample(self) -> float:
+        """Compare what the last user got out of an approximate index with the exact answer; return how long it took."""
         user, self._last_user = self._last_user, None
         if user is None:
-            return
+            return 0.0
+        start = time.thread_time()  # not what it waited for others
         found, exact = self.recaller.recall(user, 50), self.recaller.recall(user, 50, exact=True)
         if found.version == exact.version and len(exact.scores):
             self.metrics.sampled(int(np.count_nonzero(found.scores >= exact.scores[-1])), len(exact.scores))
+        return time.thread_time() - start
 
     def _of(self, version: int | None) -> Recaller:
         """Return what answers from a version: the current one, or one that was asked for."""
