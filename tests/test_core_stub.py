@@ -11,12 +11,16 @@ from mcfast import _core
 
 
 def stubbed():
+    """Return by name the arguments of each function or, where it is overloaded, of each overload."""
     tree = ast.parse(files("mcfast").joinpath("_core.pyi").read_text())
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = [(node.name, node) for node in tree.body if isinstance(node, ast.FunctionDef)]
     for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         methods = [node for node in owner.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
-        functions |= {f"{owner.name}.{node.name}": node for node in methods}
-    return {name: [a.arg for a in node.args.args + node.args.kwonlyargs] for name, node in functions.items()}
+        functions += [(f"{owner.name}.{node.name}", node) for node in methods]
+    out = {}
+    for name, node in functions:
+        out.setdefault(name, []).append([a.arg for a in node.args.args + node.args.kwonlyargs])
+    return out
 
 
 def bound():
@@ -24,7 +28,13 @@ def bound():
     for name, owner in inspect.getmembers(_core, inspect.isclass):
         members = inspect.getmembers(owner, inspect.isroutine)
         callables |= {f"{name}.{n}": m for n, m in members if n == "__init__" or not n.startswith("_")}
-    return {name: re.findall(r"(\w+): ", member.__doc__.splitlines()[0]) for name, member in callables.items()}
+    return {name: [re.findall(r"(\w+): ", line) for line in signatures(m.__doc__)] for name, m in callables.items()}
+
+
+def signatures(doc):
+    """Return the signature lines of what pybind11 says of a function: the first, or the numbered ones."""
+    first, *rest = doc.splitlines()
+    return [line for line in rest if re.match(r"\d+\. ", line)] or [first]
 
 
 def test_the_stub_names_what_is_bound():

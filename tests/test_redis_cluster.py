@@ -13,6 +13,7 @@ from redis_servers import cluster, cluster_url
 from serving_problems import made
 from table_problems import values
 from test_store import (  # noqa: F401
+    filling,
     path,
     table,
     test_a_hash_that_meets_another_id_is_never_answered,
@@ -41,8 +42,14 @@ def url(servers, monkeypatch):
 
 
 @pytest.fixture
-def backend():
+def changeable():
     return "redis"
+
+
+@pytest.fixture(params=["build", "put_many", "replace_all"])
+def filled(request, path):  # noqa: F811
+    with filling("redis", request.param, path) as fill:
+        yield fill
 
 
 def lasting(servers):

@@ -50,7 +50,12 @@ def changeable(request):
 def filled(request, path):
     """A function that makes a table of values."""
     name, how = request.param.split("-")
-    named(request, name)
+    with filling(named(request, name), how, path) as fill:
+        yield fill
+
+
+@contextlib.contextmanager
+def filling(name, how, path):
     with contextlib.ExitStack() as stack:
 
         def fill(ids, *values, precision="float32"):

@@ -91,13 +91,13 @@ def write(
                 files[f"{name}{_BLOB}"] = _write_blob(folder / f"{name}{_BLOB}", write_to)
             sync_directory(folder)
             body = {"kind": kind.name, "format": kind.version, "folder": folder.name, "files": files, **fields}
-            _write_manifest(path, body)
-            # The old state, and what writers that were killed have left.
-            for old in path.glob(f"{_ARRAYS}*"):
-                if old.name != folder.name:
-                    shutil.rmtree(old, ignore_errors=True)
-            for old in path.glob(f"{MANIFEST}.*.tmp"):
-                old.unlink(missing_ok=True)
+            try:
+                _write_manifest(path, body)
+                _remove_others(path, folder.name)
+            except KeyboardInterrupt:
+                if _names_folder(path, folder.name):  # the new state stands, so the old one goes in any case
+                    _remove_others(path, folder.name)
+                raise
     except BaseException:
         with contextlib.suppress(OSError):
             if not _names_folder(path, folder.name):
@@ -105,6 +105,15 @@ def write(
             if created:
                 path.rmdir()
         raise
+
+
+def _remove_others(path: Path, folder: str) -> None:
+    """Remove all states but one, and what writers that were killed have left."""
+    for old in path.glob(f"{_ARRAYS}*"):
+        if old.name != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    for old in path.glob(f"{MANIFEST}.*.tmp"):
+        old.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str], kind: Kind, *, verify: bool = True, mmap: bool = True) -> Directory:
