@@ -48,10 +48,10 @@ TEST(Contributions, AreInTheOrderOfRowsThenOfPlaces) {
         const int64_t n = 4000;
         std::vector<float> places(n);
         contributions.clear();
-        std::map<int32_t, std::vector<const float*>> expected;
+        std::map<uint32_t, std::vector<const float*>> expected;
         for (int64_t i = 0; i < n; ++i) {
-            const auto row = static_cast<int32_t>(test::integer(random, 0, n_rows - 1));
-            contributions.add({row, true, places.data() + i});
+            const auto row = static_cast<uint32_t>(test::integer(random, 0, n_rows - 1));
+            contributions.add({row, true, 1, places.data() + i});
             expected[row].push_back(places.data() + i);
         }
         contributions.sort(n_rows);
