@@ -74,8 +74,13 @@ def load(
     rate: float,
     seconds: float,
     look: Callable[[int, bytes], None] | None = None,
+    rest: float = 0.0,
 ) -> Taken:
-    """Send requests at a rate for some seconds; `look` is shown the number of each request and its answer."""
+    """Send requests at a rate for some seconds; `look` is shown the number of each request and its answer.
+
+    Without `rest` this keeps a processor busy; with it, it waits so many seconds for answers where none is there, and
+    requests may be as late.
+    """
     due = np.cumsum(np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))).tolist()
     connections = {}
     poll = select.epoll()
@@ -103,7 +108,7 @@ def load(
                 connection.send(requests[sent % len(requests)], start + due[sent])
                 sent += 1
         last = clock()
-        for descriptor, _ in poll.poll(0):
+        for descriptor, _ in poll.poll(rest):
             connection = connections[descriptor]
             if (answer := connection.receive()) is not None:
                 taken.seconds.append(clock() - connection.due)

@@ -26,6 +26,7 @@ from mcfast.snapshot import publishing
 
 OF_MEAN, OF_BIAS = 100.0, 50.0  # by which these differ from version to version
 STRETCH = 10.0  # seconds of load at a time
+REST = 0.001  # leaves the publisher its share of the processor
 SLACK = 0.05  # float32 of scores in the thousands
 
 
@@ -109,7 +110,7 @@ def run(root: Path, process: int, port: int, requests: list[bytes], judge: Judge
         publishes.stdout.readline()  # it has its model
         taken = Taken()
         while publishes.poll() is None:
-            taken += load("127.0.0.1", port, requests, rate, STRETCH, judge.look)
+            taken += load("127.0.0.1", port, requests, rate, STRETCH, judge.look, REST)
         assert publishes.returncode == 0
     (current,) = [version.number for version in mcfast.versions(root) if version.current]
     deadline = time.monotonic() + 60
