@@ -111,6 +111,7 @@ def run(root: Path, process: int, port: int, requests: list[bytes], judge: Judge
         taken = Taken()
         while publishes.poll() is None:
             taken += load("127.0.0.1", port, requests, rate, STRETCH, judge.look, REST)
+            print(f"{len(judge.versions)} versions, {memory(process)} MB", flush=True)
         assert publishes.returncode == 0
     (current,) = [version.number for version in mcfast.versions(root) if version.current]
     deadline = time.monotonic() + 60

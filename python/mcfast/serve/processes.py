@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PURPOSE = "mcfast serve"
 PACKAGES = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson")
+_MMAP_THRESHOLD = -3  # of malloc.h
+_LARGE = 1 << 20  # bytes
 _PAUSE = 1.0  # seconds before a worker that died young is replaced
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -67,6 +70,7 @@ def work(settings: Settings, listening: socket.socket, metrics: Path) -> None:
     if multiprocessing.parent_process() is not None:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
     logs.start()
+    _return_large_arrays()
     config = uvicorn.Config(
         create(settings, metrics),
         loop="uvloop",
@@ -149,6 +153,12 @@ def _check_shared(settings: Settings) -> None:
         if version_info(root, current, current).index.get("one_process"):
             expected = f"1: version {current} has an index in a file that one process may open"
             raise ValueError(checks.message("workers", settings.workers, expected))
+
+
+def _return_large_arrays() -> None:
+    """Let the system have back at once what versions held: after the first, malloc would keep some of it for ever."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def _leave(number: int, frame: object) -> None:
