@@ -42,6 +42,7 @@ class Answer:
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     recommend: Callable[[np.ndarray, int], np.ndarray] | None = None
     seconds: float | None = None
+    epochs: list[float] | None = None  # seconds of each, of those who tell
 
 
 def load(folder: Path) -> tuple[Part, Part]:
@@ -105,7 +106,8 @@ def main() -> None:
         print(json.dumps(times | full_ranking(answer.recommend, test)))
         return
     value = rmse(answer.predict(test.users, test.items), test) if answer.predict else recall(answer.recommend, test)
-    print(json.dumps({"seconds": seconds if answer.seconds is None else answer.seconds, "value": value}))
+    seconds = seconds if answer.seconds is None else answer.seconds
+    print(json.dumps({"seconds": seconds, "value": value} | ({"epochs": answer.epochs} if answer.epochs else {})))
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def attempt(run: dict[str, Any], folder: Path, bars: dict[str, float]) -> dict[s
         return said(record | {"failed": f"more than {LIMIT} s"})
     if done.returncode:
         return said(record | {"failed": last_line(done.stderr)})
-    record |= json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    record |= {"seconds": found["seconds"], "value": found["value"], "seconds_of_epochs": found.get("epochs")}
     bar = bars[record["measure"]]
     right = record["value"] < bar if record["measure"] == "rmse" else record["value"] > bar
     return said(record if right else record | {"failed": f"no better than {bar:.4f}, what mere means reach"})

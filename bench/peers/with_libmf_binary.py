@@ -27,36 +27,25 @@ def fit(train: Part, settings: dict, threads: int) -> Answer:
     folder = tempfile.TemporaryDirectory()
     data, model = Path(folder.name) / "train.txt", Path(folder.name) / "model.txt"
     write(data, *train)
-    begin, *ends = train_model(binary, settings, threads, data, model)
+    options = [str(word) for pair in settings.items() for word in pair]
+    command = ["stdbuf", "-oL", binary, *options, "-s", str(threads), data, model]
+    ends = []  # of the header, when the solver begins, and of each iteration
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            words = line.split()
+            if words and (words[0] == "iter" or words[0].isdecimal()):
+                ends.append(time.perf_counter())
+    if child.returncode:
+        raise RuntimeError(f"{binary} ended with exit code {child.returncode}")
 
     def predict(users: np.ndarray, items: np.ndarray) -> np.ndarray:
         with folder:
-            return predict_scores(binary, model, Path(folder.name), users, items)
+            pairs, out = Path(folder.name) / "test.txt", Path(folder.name) / "out.txt"
+            write(pairs, users, items, np.zeros(len(users), np.float32))
+            subprocess.run([binary.with_name("mf-predict"), pairs, model, out], check=True, stdout=subprocess.DEVNULL)
+            return np.loadtxt(out)
 
-    return Answer(predict=predict, seconds=ends[-1] - begin)
-
-
-def train_model(binary: Path, settings: dict, threads: int, data: Path, model: Path) -> list[float]:
-    """Run the solver; return when it began, and when each iteration ended."""
-    options = [str(word) for pair in settings.items() for word in pair]
-    command = ["stdbuf", "-oL", binary, *options, "-s", str(threads), data, model]
-    seen = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        for line in child.stdout:  # a header when the solver begins, then a line an iteration
-            words = line.split()
-            if words and (words[0] == "iter" or words[0].isdecimal()):
-                seen.append(time.perf_counter())
-    if child.returncode:
-        raise RuntimeError(f"{binary} ended with exit code {child.returncode}")
-    return seen
-
-
-def predict_scores(binary: Path, model: Path, folder: Path, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return the scores that `mf-predict`, beside the binary, estimates; its files go to a folder."""
-    pairs, out = folder / "test.txt", folder / "out.txt"
-    write(pairs, users, items, np.zeros(len(users), np.float32))
-    subprocess.run([binary.with_name("mf-predict"), pairs, model, out], check=True, stdout=subprocess.DEVNULL)
-    return np.loadtxt(out)
+    return Answer(predict=predict, seconds=ends[-1] - ends[0], epochs=np.diff(ends).tolist())
 
 
 def write(path: Path, *columns: np.ndarray) -> None:

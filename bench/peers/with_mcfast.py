@@ -24,4 +24,7 @@ CONTENDERS = {
 
 def fit(train: Part, settings: dict, threads: int) -> Answer:
     model = mcfast.fit(tuple(train), **settings, threads=threads, progress=False)
-    return Answer(predict=lambda users, items: model.predict(users, items, unknown="mean"))
+    return Answer(
+        predict=lambda users, items: model.predict(users, items, unknown="mean"),
+        epochs=[record["seconds"] for record in model.history],
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .folding_steps import Negatives, descend, is_ranking, positives, tower
+from .folding_steps import descend, is_ranking, positives, tower
 
 if TYPE_CHECKING:
     from .model import Model
@@ -144,7 +144,7 @@ def _ranked_user(model: Model, items: Rows, scores: Float64 | None) -> Folded | 
     if encoder is not None and encoder.sums_histories:
         history, k = encoder.history, model.factors
         return Folded(tower(history[0, :k], history[1 + taken[: parameters["history"]], :k], encoder.unit), 0.0)
-    negatives = Negatives.of(parameters, model.seen.item_counts(model.n_items)).without(taken)
+    negatives = model.negatives.without(taken)
     factors = model.item_factors
     return Folded(descend(parameters, factors[taken], factors[negatives.rows], negatives), 0.0)
 

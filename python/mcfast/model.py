@@ -15,6 +15,7 @@ from .data.ids import Ids
 from .encoding import encode_items, encode_users
 from .factors import Factors, Float32
 from .folding import Folded, fold_user
+from .folding_steps import Negatives
 from .ranking import Found, Mask, Neighbours, Ranker, Recommendations, answer
 from .recommender import Recommender
 from .seen import Seen
@@ -318,6 +319,11 @@ class Model(Factors, Recommender):
         from .model_files import save
 
         save(self, path)
+
+    @cached_property
+    def negatives(self) -> Negatives:
+        """What users are set against who are folded in, under a ranking loss."""
+        return Negatives.of(self.parameters, self.seen.item_counts(self.n_items))
 
     @cached_property
     def _neighbours(self) -> dict[tuple[str, str], Neighbours]:

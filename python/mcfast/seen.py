@@ -32,9 +32,10 @@ class Seen:
 
     @property
     def _csr(self) -> tuple[Int64, Int32]:
-        if callable(self._arrays):
-            self._arrays = self._arrays()
-        return self._arrays
+        arrays = self._arrays  # read once: another thread may have collected them meanwhile
+        if callable(arrays):
+            self._arrays = arrays = arrays()
+        return arrays
 
     @property
     def indptr(self) -> Int64:
