@@ -91,8 +91,8 @@ def publish(
     current one in one step. Whatever goes wrong before that, the old version is served as before.
 
     What was recorded online stays. Users and items that the model does not know get vectors in its space, out of what
-    was recorded of them (ridge regression, as in `Recaller.fold_in`); what was put online otherwise stays with its
-    version.
+    was recorded of them, users as by `Recaller.fold_in`, items by ridge regression; what was put online otherwise stays
+    with its version.
 
     Parameters
     ----------
