@@ -221,8 +221,8 @@ def fit(
         With attributes or `history`, the share of ids in whose place a common vector is trained, which serves ids
         without data; by default 0.1.
     hidden : int, default 0
-        With attributes or `history`, units of a hidden layer on top of them, in multiples of 16: x + W2 relu(W1 x + b1)
-        + b2 in the place of a composed vector x, for users and items apart.
+        With attributes or `history`, units of a hidden layer on top of them, at most 4096, rounded up to a multiple of
+        16: x + W2 relu(W1 x + b1) + b2 in the place of a composed vector x, for users and items apart.
 
     Returns
     -------
